@@ -1,1 +1,30 @@
-//! x
+//! All that two processes of distcc must agree on, and nothing that only one of them needs.
+//!
+//! This crate is the leaf of the workspace. It does no I/O, reads no environment and no clock: it turns bytes into
+//! messages and back. In reading order:
+#![forbid(unsafe_code)]
+
+// Bytes.
+pub mod limits;
+pub mod error;
+pub mod token;
+pub mod lzo;
+pub mod tree_path;
+mod decoder;
+
+// Messages between a client and a server.
+pub mod version;
+pub mod wait_status;
+pub mod request;
+pub mod tree;
+pub mod reply;
+pub mod exit_code;
+
+// Messages between a client and an include server.
+pub mod include_dialogue;
+
+// What a compiler's command line means.
+pub mod command_line;
+
+// Entry points for fuzzers and for the tests that replay their corpora.
+pub mod fuzz;

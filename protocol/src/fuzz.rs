@@ -1,0 +1,127 @@
+//! Bodies of the fuzz targets: any bytes in, no panic, no memory beyond the limits, and what was read reads back.
+//!
+//! They live in the library so that `cargo fuzz`, the tests that replay `fuzz-corpus/`, and a debugger run the same code.
+
+use crate::error::WireError;
+use crate::include_dialogue::{
+    Answer, AnswerDecoder, Dialogue, QueryDecoder, decode_stock_answer, encode_stock_answer,
+};
+use crate::limits::Limits;
+use crate::reply::{Reply, ReplyDecoder};
+use crate::request::{Request, RequestDecoder};
+use crate::tree::{decode_entries, put_entries};
+use crate::version::Version;
+
+/// Small limits, so that a fuzzer meets them.
+const LIMITS: Limits = Limits {
+    arguments: 64,
+    argument_bytes: 1024,
+    path_bytes: 512,
+    files: 64,
+    body_bytes: 1 << 16,
+    message_bytes: 1 << 18,
+    plain_bytes: 1 << 20,
+};
+
+/// Feeds bytes in two pieces, so that messages are cut at every kind of place.
+macro_rules! feed_in_pieces {
+    ($decoder:expr, $data:expr) => {{
+        let mut decoder = $decoder;
+        let cut = $data
+            .first()
+            .map_or(0, |&b| usize::from(b) % ($data.len() + 1));
+        let (head, tail) = $data.split_at(cut);
+        let fed = decoder.feed(head).and_then(|used| {
+            if used == head.len() {
+                decoder.feed(tail)
+            } else {
+                Ok(used)
+            }
+        });
+        fed.and_then(|_| decoder.finish())
+    }};
+}
+
+/// A request in any version.
+pub fn request(data: &[u8]) {
+    let pieces = feed_in_pieces!(RequestDecoder::new(LIMITS), data);
+    if let Ok(request) = pieces {
+        assert_eq!(
+            Request::decode(&request.encode(), LIMITS).as_ref(),
+            Ok(&request)
+        );
+        let _ = request.plain_source(LIMITS.plain_bytes);
+    }
+    let whole: Result<Request, WireError> = Request::decode(data, LIMITS);
+    drop(whole);
+}
+
+/// A reply in any version.
+pub fn reply(data: &[u8]) {
+    for version in [Version::Plain1, Version::Lzo2, Version::Pump3] {
+        if let Ok(reply) = feed_in_pieces!(ReplyDecoder::new(version, LIMITS), data) {
+            // A failed job's object is not sent, so it cannot come back.
+            if reply.status.success() {
+                assert_eq!(
+                    Reply::decode(&reply.encode(), version, Limits::DEFAULT),
+                    Ok(reply)
+                );
+            }
+        }
+    }
+}
+
+/// Both dialogues of the include server, both directions.
+pub fn include_dialogue(data: &[u8]) {
+    for dialogue in [Dialogue::Stock, Dialogue::Rich] {
+        if let Ok(query) = feed_in_pieces!(QueryDecoder::new(dialogue, LIMITS), data) {
+            let mut again = QueryDecoder::new(dialogue, LIMITS);
+            assert!(again.feed(&query.encode()).is_ok());
+            assert_eq!(again.finish(), Ok(query));
+        }
+    }
+    if let Ok(answer) = feed_in_pieces!(AnswerDecoder::new(LIMITS), data) {
+        // A reason that was not UTF-8 was mended when it was read, so it is compared from there on.
+        assert_eq!(
+            Answer::decode(&answer.encode(), Limits::DEFAULT),
+            Ok(answer)
+        );
+    }
+    if let Ok(files) = decode_stock_answer(data, LIMITS) {
+        assert_eq!(
+            decode_stock_answer(&encode_stock_answer(&files), LIMITS),
+            Ok(files)
+        );
+    }
+}
+
+/// The section of files and links.
+pub fn entries(data: &[u8]) {
+    if let Ok(entries) = decode_entries(data, LIMITS) {
+        let mut section = Vec::new();
+        put_entries(&mut section, &entries);
+        assert_eq!(decode_entries(&section, LIMITS).as_ref(), Ok(&entries));
+        for entry in &entries {
+            let _ = entry.is_system_link();
+        }
+    }
+}
+
+/// A compressed body.
+pub fn lzo(data: &[u8]) {
+    if let Ok(plain) = crate::lzo::decompress(data, LIMITS.plain_bytes) {
+        assert!(plain.len() <= LIMITS.plain_bytes);
+        // An empty body is the wire's own sign for "nothing"; it is not a block.
+        if !data.is_empty() {
+            assert_eq!(
+                crate::lzo::plain_length(data, LIMITS.plain_bytes),
+                Ok(plain.len())
+            );
+        }
+    }
+    let data = &data[..data.len().min(1 << 16)];
+    assert_eq!(
+        crate::lzo::decompress(&crate::lzo::compress(data), data.len()).as_deref(),
+        Ok(data)
+    );
+}
