@@ -1,0 +1,390 @@
+//! From clone to exec and from exit to reaping: the system calls of one compiler process. Owns the [`Child`], which is
+//! never left running and never left a zombie. All of this crate's `unsafe` for processes and mounts is here.
+//!
+//! The child shares the daemon's memory until it calls exec (as `posix_spawn` and `vfork` do), so that starting a
+//! compiler does not copy the daemon's page tables. Between clone and exec it therefore runs only [`in_child`] and what
+//! that calls: system calls on strings that were made ready before; no allocation, no lock, no panic.
+//!
+//! The calls, in order: `setsid`, reset of signals, user and group map, `mount` private, the [`MountStep`]s,
+//! `pivot_root`, unmounting of the old root, `chdir`, rlimit, niceness, no-new-privs, `dup2` of the three streams, signal
+//! mask, `execve`.
+
+use std::cell::UnsafeCell;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::ptr;
+use std::time::Duration;
+
+use protocol::wait_status::WaitStatus;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::job::Usage;
+
+/// One thing to mount while the new root is being built. Paths are the host's own, before the root is changed.
+#[derive(Debug)]
+pub(crate) enum MountStep {
+    /// A directory or file of the host, shown at `target`; with what is mounted below it.
+    Bind {
+        /// What is shown.
+        source: CString,
+        /// Where; it exists and is of the same kind.
+        target: CString,
+        /// Nothing can be written through it, nor any device or set-user-id program used.
+        read_only: bool,
+    },
+    /// Several directories merged, read-only.
+    Overlay {
+        /// `lowerdir=…`, uppermost first.
+        options: CString,
+        /// Where.
+        target: CString,
+    },
+    /// A `/proc` that shows only the processes of the namespace.
+    Proc {
+        /// Where.
+        target: CString,
+    },
+}
+
+/// The namespaces that a child is to live in: user, mount, IPC and process ids.
+#[derive(Debug)]
+pub(crate) struct NewRoot {
+    /// A line for `/proc/self/uid_map`.
+    pub(crate) uid_map: CString,
+    /// A line for `/proc/self/gid_map`.
+    pub(crate) gid_map: CString,
+    /// The mounts, first to last.
+    pub(crate) steps: Vec<MountStep>,
+    /// The directory that becomes `/`; one of the steps mounted something there.
+    pub(crate) root: CString,
+}
+
+/// All that is needed to start a process.
+#[derive(Debug)]
+pub(crate) struct Launch {
+    /// The program, as a path in the new root.
+    pub(crate) program: CString,
+    /// Its arguments, its own name first.
+    pub(crate) argv: Vec<CString>,
+    /// Its whole environment, `NAME=value`.
+    pub(crate) environment: Vec<CString>,
+    /// Its working directory, in the new root.
+    pub(crate) cwd: CString,
+    /// Its standard input, output and error.
+    pub(crate) streams: [OwnedFd; 3],
+    /// Added to its niceness.
+    pub(crate) nice: i32,
+    /// `None`: it lives in the daemon's own namespaces.
+    pub(crate) new_root: Option<NewRoot>,
+}
+
+/// What a child was doing when it failed before its program ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Creating the process or its namespaces.
+    Clone,
+    /// Mapping its user and group.
+    IdMap,
+    /// One of the mounts, by its index.
+    Mount(usize),
+    /// Changing the root directory.
+    Root,
+    /// Entering the working directory.
+    Cwd,
+    /// Streams, limits and the rest.
+    Setup,
+    /// Executing the program.
+    Exec,
+}
+
+/// A child that failed before its program ran.
+#[derive(Debug, thiserror::Error)]
+#[error("{} failed: {source}", match stage {
+    Stage::Clone => "creating namespaces".to_owned(),
+    Stage::IdMap => "mapping the user into the namespace".to_owned(),
+    Stage::Mount(index) => format!("mount {index} of the view"),
+    Stage::Root => "changing the root directory".to_owned(),
+    Stage::Cwd => "entering the working directory".to_owned(),
+    Stage::Setup => "preparing the process".to_owned(),
+    Stage::Exec => "executing the program".to_owned(),
+})]
+pub(crate) struct StartError {
+    /// What it was doing.
+    pub(crate) stage: Stage,
+    /// What the system said.
+    pub(crate) source: io::Error,
+}
+
+/// What the child reads, and where it leaves word when it fails. Lives in the parent's frame, which waits.
+struct Errand<'a> {
+    launch: &'a Launch,
+    argv: Vec<*const c_char>,
+    environment: Vec<*const c_char>,
+    failure: UnsafeCell<Option<(Stage, c_int)>>,
+}
+
+/// Bytes of stack for the child until it calls exec. It has no deep calls and no big locals.
+const STACK_BYTES: usize = 64 * 1024;
+
+/// Starts a process and waits until its program runs or failed to.
+///
+/// # Errors
+/// [`StartError`]; then no process is left.
+pub(crate) fn start(launch: &Launch) -> Result<Child, StartError> {
+    let pointers = |strings: &[CString]| strings.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect::<Vec<_>>();
+    let errand = Errand {
+        launch,
+        argv: pointers(&launch.argv),
+        environment: pointers(&launch.environment),
+        failure: UnsafeCell::new(None),
+    };
+    let mut flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+    if launch.new_root.is_some() {
+        flags |= libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWPID;
+    }
+    let mut stack = vec![0u128; STACK_BYTES / 16];
+    let mut pidfd: c_int = -1;
+    // SAFETY: the stack's end is 16-byte aligned and the block outlives the child's use of it, because CLONE_VFORK
+    // suspends this thread until the child has called exec or ended; so do `errand` and `launch`. All signals are
+    // blocked meanwhile, so that no handler of the daemon runs on the child's stack. `in_child` keeps to what its own
+    // comment says. `pidfd` is written by the kernel only.
+    let pid = unsafe {
+        let mut all = std::mem::zeroed::<libc::sigset_t>();
+        let mut before = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
+        let top = stack.as_mut_ptr().add(stack.len()).cast::<c_void>();
+        let arg = ptr::from_ref(&errand).cast_mut().cast::<c_void>();
+        let pid = libc::clone(in_child, top, flags, arg, &mut pidfd as *mut c_int);
+        let error = io::Error::last_os_error();
+        libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut());
+        if pid < 0 {
+            return Err(StartError { stage: Stage::Clone, source: error });
+        }
+        pid
+    };
+    // SAFETY: the kernel made this descriptor for us (CLONE_PIDFD) and nobody else owns it.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    let mut child = Child { pidfd, pid, reaped: false };
+    match errand.failure.into_inner() {
+        None => Ok(child),
+        Some((stage, errno)) => {
+            child.reap();
+            Err(StartError { stage, source: io::Error::from_raw_os_error(errno) })
+        }
+    }
+}
+
+/// The child's whole life until exec.
+extern "C" fn in_child(arg: *mut c_void) -> c_int {
+    // SAFETY: `start` passes a valid Errand and is suspended until we are done with it.
+    let errand = unsafe { &*arg.cast::<Errand<'_>>() };
+    let Err(stage) = become_program(errand);
+    // SAFETY: errno is this thread's; the suspended parent does not look at `failure` meanwhile.
+    unsafe {
+        *errand.failure.get() = Some((stage, *libc::__errno_location()));
+        libc::_exit(127)
+    }
+}
+
+/// Turns the errno convention into one that `?` understands.
+fn done(result: c_int, stage: Stage) -> Result<(), Stage> {
+    if result < 0 { Err(stage) } else { Ok(()) }
+}
+
+/// Runs in the child: no allocation, no lock, no panic (see the module's header).
+fn become_program(errand: &Errand<'_>) -> Result<std::convert::Infallible, Stage> {
+    let launch = errand.launch;
+    // SAFETY: plain system calls on integers and on C strings that live in `errand`.
+    unsafe {
+        done(libc::setsid(), Stage::Setup)?;
+        for signal in 1..=libc::SIGRTMAX() {
+            // Fails for SIGKILL, SIGSTOP and the C library's own; they need no reset.
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        if let Some(new_root) = &launch.new_root {
+            enter_root(new_root)?;
+        }
+        done(libc::chdir(launch.cwd.as_ptr()), Stage::Cwd)?;
+        let no_core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        done(libc::setrlimit(libc::RLIMIT_CORE, &no_core), Stage::Setup)?;
+        if launch.nice != 0 {
+            // Best effort: a daemon at the end of the range has nowhere to go.
+            libc::nice(launch.nice);
+        }
+        libc::umask(0o022);
+        done(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), Stage::Setup)?;
+        for (number, stream) in (0..).zip(&launch.streams) {
+            // The sources are above 2 (see `raise_above_standard`), so none is overwritten before its turn.
+            done(libc::dup2(stream.as_raw_fd(), number), Stage::Setup)?;
+        }
+        let mut none = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigemptyset(&mut none);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &none, ptr::null_mut());
+        libc::execve(launch.program.as_ptr(), errand.argv.as_ptr(), errand.environment.as_ptr());
+    }
+    Err(Stage::Exec)
+}
+
+/// Runs in the child: builds the new root and moves there.
+fn enter_root(new_root: &NewRoot) -> Result<(), Stage> {
+    write_file(c"/proc/self/uid_map", &new_root.uid_map)?;
+    // Without this the kernel lets no unprivileged process map its group.
+    write_file(c"/proc/self/setgroups", c"deny")?;
+    write_file(c"/proc/self/gid_map", &new_root.gid_map)?;
+    // SAFETY: plain system calls on C strings that live in `new_root`.
+    unsafe {
+        let private = libc::MS_REC | libc::MS_PRIVATE;
+        done(libc::mount(ptr::null(), c"/".as_ptr(), ptr::null(), private, ptr::null()), Stage::Root)?;
+        for (index, step) in new_root.steps.iter().enumerate() {
+            mount_step(step).map_err(|()| Stage::Mount(index))?;
+        }
+        done(libc::chdir(new_root.root.as_ptr()), Stage::Root)?;
+        let here = c".".as_ptr();
+        // The old root is stacked upon the new one; taking it away leaves the new one (see pivot_root(2), NOTES).
+        if libc::syscall(libc::SYS_pivot_root, here, here) < 0 {
+            return Err(Stage::Root);
+        }
+        done(libc::umount2(here, libc::MNT_DETACH), Stage::Root)?;
+        done(libc::chdir(c"/".as_ptr()), Stage::Root)
+    }
+}
+
+/// Runs in the child.
+fn write_file(path: &CStr, content: &CStr) -> Result<(), Stage> {
+    // SAFETY: plain system calls; the length is the string's own.
+    unsafe {
+        let fd = libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        done(fd, Stage::IdMap)?;
+        let length = content.count_bytes();
+        if libc::write(fd, content.as_ptr().cast(), length) != length as isize {
+            return Err(Stage::IdMap);
+        }
+        libc::close(fd);
+    }
+    Ok(())
+}
+
+/// Runs in the child.
+fn mount_step(step: &MountStep) -> Result<(), ()> {
+    let hardened = libc::MS_NOSUID | libc::MS_NODEV;
+    // SAFETY: plain system calls on C strings that live in `step` and on a struct of the size we name.
+    let result = unsafe {
+        match step {
+            MountStep::Bind { source, target, read_only } => {
+                let flags = libc::MS_BIND | libc::MS_REC;
+                let bound = libc::mount(source.as_ptr(), target.as_ptr(), ptr::null(), flags, ptr::null());
+                if bound < 0 || !read_only {
+                    bound
+                } else {
+                    // Adds to each mount's flags, where a remount would have to repeat those it may not take away.
+                    let attributes = libc::mount_attr {
+                        attr_set: libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV,
+                        attr_clr: 0,
+                        propagation: 0,
+                        userns_fd: 0,
+                    };
+                    libc::syscall(
+                        libc::SYS_mount_setattr,
+                        libc::AT_FDCWD,
+                        target.as_ptr(),
+                        libc::AT_RECURSIVE,
+                        &attributes,
+                        size_of::<libc::mount_attr>(),
+                    ) as c_int
+                }
+            }
+            MountStep::Overlay { options, target } => {
+                let kind = c"overlay".as_ptr();
+                libc::mount(kind, target.as_ptr(), kind, hardened | libc::MS_RDONLY, options.as_ptr().cast())
+            }
+            MountStep::Proc { target } => {
+                let kind = c"proc".as_ptr();
+                libc::mount(kind, target.as_ptr(), kind, hardened | libc::MS_NOEXEC, ptr::null())
+            }
+        }
+    };
+    if result < 0 { Err(()) } else { Ok(()) }
+}
+
+/// A copy of a descriptor with a number above those of the standard streams, closed on exec.
+///
+/// # Errors
+/// When the process has no descriptor left.
+pub(crate) fn raise_above_standard(fd: &impl std::os::fd::AsFd) -> io::Result<OwnedFd> {
+    Ok(rustix::io::fcntl_dupfd_cloexec(fd, 3)?)
+}
+
+/// A running process and all that it started: killed and reaped at the latest when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pidfd: OwnedFd,
+    pid: libc::pid_t,
+    reaped: bool,
+}
+
+impl Child {
+    /// Becomes readable when the process has ended. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When the daemon has no descriptor left.
+    pub(crate) fn exited(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        let pidfd = self.pidfd.try_clone()?;
+        // SAFETY: the AsyncFd owns this copy, and nothing else closes or replaces it while it is registered.
+        unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }.map_err(io::Error::from)
+    }
+
+    /// Sends a signal to the process and its session. In a process namespace of its own, SIGKILL takes every process
+    /// there with it.
+    pub(crate) fn signal(&self, signal: c_int) {
+        if !self.reaped {
+            // SAFETY: plain system call; the process is not reaped, so its number still means it and its group.
+            unsafe { libc::kill(-self.pid, signal) };
+        }
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) fn reap(&mut self) -> (WaitStatus, Usage) {
+        let mut status: c_int = 0;
+        // SAFETY: plain system call into two locals of the right types.
+        let usage = unsafe {
+            let mut usage = std::mem::zeroed::<libc::rusage>();
+            while libc::wait4(self.pid, &mut status, 0, &mut usage) < 0 {
+                if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+                    break;
+                }
+            }
+            usage
+        };
+        self.reaped = true;
+        let time = |t: libc::timeval| {
+            Duration::new(u64::try_from(t.tv_sec).unwrap_or(0), u32::try_from(t.tv_usec).unwrap_or(0) * 1000)
+        };
+        let usage = Usage {
+            user: time(usage.ru_utime),
+            system: time(usage.ru_stime),
+            max_rss_kib: u64::try_from(usage.ru_maxrss).unwrap_or(0),
+        };
+        (WaitStatus(status.cast_unsigned()), usage)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.signal(libc::SIGKILL);
+            self.reap();
+        }
+    }
+}
+
+/// A path or word as the kernel takes it.
+///
+/// # Errors
+/// When it has a NUL byte.
+pub(crate) fn c_string(text: std::ffi::OsString) -> io::Result<CString> {
+    use std::os::unix::ffi::OsStringExt;
+    CString::new(text.into_vec()).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))
+}

@@ -1,0 +1,74 @@
+//! What the daemon asks of a client's command line: source, object, dependency file. Owns no state.
+
+use protocol::command_line::{CommandLine, Role, Span};
+
+/// Why a command line is none that a server runs.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// It does not compile exactly one source.
+    #[error("the command line names {0} sources; a server compiles exactly one")]
+    Sources(usize),
+    /// It does something else than compile.
+    #[error("the command line has neither -c nor -S")]
+    NoCompile,
+    /// A word with a NUL byte, which no program can be given.
+    #[error("the command line has a NUL byte in it")]
+    NulByte,
+    /// No working directory, or one that is not absolute.
+    #[error("the client's working directory is not an absolute path")]
+    WorkingDirectory,
+}
+
+/// A command line that compiles one source.
+#[derive(Debug)]
+pub(crate) struct Command {
+    pub(crate) line: CommandLine,
+    source: Span,
+    /// The object (or assembler) file, as written or as the compiler would choose it.
+    pub(crate) output: Vec<u8>,
+    /// The dependency file, as written or as the compiler would choose it, if one was asked for.
+    pub(crate) dependencies: Option<Vec<u8>>,
+}
+
+impl Command {
+    /// Reads a request's words.
+    ///
+    /// # Errors
+    /// See [`CommandError`].
+    pub(crate) fn parse(argv: &[Vec<u8>]) -> Result<Self, CommandError> {
+        if argv.iter().any(|word| word.contains(&0)) {
+            return Err(CommandError::NulByte);
+        }
+        let line = CommandLine::parse(argv);
+        let mut sources = line.items().iter().filter(|item| matches!(item.role, Role::Source(_)));
+        let (Some(source), None) = (sources.next().map(|item| item.text), sources.next()) else {
+            return Err(CommandError::Sources(line.sources().count()));
+        };
+        let output = line.output_file().ok_or(CommandError::NoCompile)?;
+        let dependencies = line.dependency_file(None).map(|file| file.path);
+        Ok(Self { source, output, dependencies, line })
+    }
+
+    /// The source as written.
+    pub(crate) fn source(&self) -> &[u8] {
+        self.line.bytes(self.source)
+    }
+
+    /// The words with another source and another output, for a source that was preprocessed elsewhere.
+    pub(crate) fn with_files(&self, source: &[u8], output: &[u8]) -> Vec<Vec<u8>> {
+        let mut words = self.line.words().to_vec();
+        words[self.source.word] = source.to_vec();
+        words.extend([b"-o".to_vec(), output.to_vec()]);
+        words
+    }
+
+    /// The suffix, with its dot, of a preprocessed source of this language.
+    pub(crate) fn preprocessed_suffix(&self) -> &'static [u8] {
+        self.line.language().map_or(b".i", |language| language.preprocessed_suffix())
+    }
+}
+
+/// The last component of a path.
+pub(crate) fn base_name(path: &[u8]) -> &[u8] {
+    path.rsplit(|&b| b == b'/').next().unwrap_or(path)
+}

@@ -1,0 +1,503 @@
+//! A job's directory and the client's files in it. Owns both: the directory goes when the job ends, however it ends.
+//!
+//! The layout is `<TMPDIR>/distccd_XXXXXX/` with `root/` (the client's files, each below its own path), `view/` (where a
+//! namespace shows them) and files of the daemon's own beside them. Nothing of a client's is written outside `root`:
+//! paths are [`TreePath`]s, every link that was created is known here, and no file is created through one; the kernel is
+//! told the same (`RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS`).
+//!
+//! Each file is a file of its own with a modification time of its own. Compilers take two files for one when `#pragma
+//! once` is in both and inode (clang) or size, time and content (gcc) agree, so neither may be shared.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use protocol::lzo::LzoError;
+use protocol::tree::{EntryContent, FORCING_FILE, TreeEntry};
+use protocol::tree_path::{TreePath, TreePathError};
+use rustix::fs::{Mode, OFlags, ResolveFlags, Timespec, Timestamps};
+
+use crate::workshop::JobLimits;
+
+/// Why a client's files cannot be laid out.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeError {
+    /// A file's block is corrupt, or larger than what is left of the job's quota.
+    #[error("the client's {path}: {source}")]
+    Unpack {
+        /// The file.
+        path: TreePath,
+        /// What is wrong with the block.
+        source: LzoError,
+    },
+    /// Two entries cannot both be: the same path twice, or a file where another entry needs a directory.
+    #[error("the client sent two different things for {0}")]
+    Conflict(String),
+    /// A link that leads out of the client's files.
+    #[error("the client's link {path} leads out of its own files, to {target}")]
+    EscapingLink {
+        /// The link.
+        path: TreePath,
+        /// Where it leads.
+        target: String,
+    },
+    /// A file below a link. Clients send files under their real names.
+    #[error("the client's file {0} lies behind a link")]
+    ThroughLink(TreePath),
+    /// A path that follows more links than the kernel would.
+    #[error("too many links on the way to {0}")]
+    TooManyLinks(String),
+    /// A path with more `..` than there are directories to leave.
+    #[error("the path {0} climbs above the root")]
+    ClimbsOut(String),
+    /// More files, links and directories than one job may have.
+    #[error("the client sent more than {0} files and directories")]
+    TooManyEntries(usize),
+    /// A path that cannot be one of a client's.
+    #[error("the path {path} cannot be used: {source}")]
+    BadPath {
+        /// The path.
+        path: String,
+        /// Why not.
+        source: TreePathError,
+    },
+    /// The file system refused, for example because it is full.
+    #[error("cannot write {path} for the job: {source}")]
+    Io {
+        /// What was being written, as a path of the client's.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl TreeError {
+    /// Whether the request is to blame, and not this machine.
+    #[must_use]
+    pub fn is_bad_request(&self) -> bool {
+        !matches!(self, Self::Io { .. })
+    }
+}
+
+/// A directory for one job, private to the daemon's user and removed with all that is in it when this is dropped.
+#[derive(Debug)]
+pub(crate) struct JobDir {
+    dir: tempfile::TempDir,
+}
+
+impl JobDir {
+    /// Makes the directory below `temp_dir`, an absolute path without links.
+    pub(crate) fn create(temp_dir: &Path, keep: bool) -> io::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("distccd_").rand_bytes(6).disable_cleanup(keep).tempdir_in(temp_dir)?;
+        let job = Self { dir };
+        std::fs::create_dir(job.root())?;
+        std::fs::create_dir(job.view())?;
+        Ok(job)
+    }
+
+    /// The directory itself.
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Where the client's files are.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.path().join("root")
+    }
+
+    /// An empty directory, where a namespace mounts its view.
+    pub(crate) fn view(&self) -> PathBuf {
+        self.path().join("view")
+    }
+}
+
+/// How paths inside the client's files (links' targets, `#line`) are to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// The compiler will see each file at the client's own path.
+    OwnPaths,
+    /// The compiler will see each file below the root's path on this machine.
+    BelowRoot,
+}
+
+/// What is at a path of the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Node {
+    Directory,
+    File,
+    /// With its target, made absolute.
+    Link(Vec<u8>),
+    /// The server's own directory of this name.
+    System,
+}
+
+/// The client's files, laid out below a job's root.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    root: PathBuf,
+    root_fd: OwnedFd,
+    layout: Layout,
+    nodes: HashMap<Vec<u8>, Node>,
+    system_dirs: BTreeSet<Vec<u8>>,
+    limits: JobLimits,
+    bytes_left: u64,
+    /// The directory that was used last, open: clients send files grouped by directory.
+    last_dir: Option<(Vec<u8>, OwnedFd)>,
+    /// Seconds since the epoch for the next file; each gets one less, so that no two agree.
+    next_mtime: i64,
+}
+
+/// How far the kernel follows links (`MAXSYMLINKS`).
+const MAX_LINKS: usize = 40;
+
+impl Tree {
+    /// An empty tree in a job's directory.
+    pub(crate) fn new(job: &JobDir, layout: Layout, limits: JobLimits) -> Result<Self, TreeError> {
+        let root = job.root();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root_fd = rustix::fs::open(&root, flags, Mode::empty()).map_err(|e| io_error(b"/", e))?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        Ok(Self {
+            root,
+            root_fd,
+            layout,
+            nodes: HashMap::new(),
+            system_dirs: BTreeSet::new(),
+            limits,
+            bytes_left: limits.tree_bytes,
+            last_dir: None,
+            next_mtime: i64::try_from(now).unwrap_or(0),
+        })
+    }
+
+    /// Lays out all entries of a request.
+    pub(crate) fn add_all(&mut self, entries: &[TreeEntry]) -> Result<(), TreeError> {
+        for entry in entries {
+            match &entry.content {
+                EntryContent::File(block) if block.is_empty() && entry.path.file_name() == FORCING_FILE => {
+                    if let Some(parent) = entry.path.parent() {
+                        self.make_dirs(parent.as_bytes())?;
+                    }
+                }
+                EntryContent::File(block) => self.add_file(&entry.path, block)?,
+                EntryContent::Link(_) if entry.is_system_link() => self.add_system_dir(&entry.path)?,
+                EntryContent::Link(target) => self.add_link(&entry.path, target)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn add_file(&mut self, path: &TreePath, block: &[u8]) -> Result<(), TreeError> {
+        let cap = usize::try_from(self.bytes_left).unwrap_or(usize::MAX);
+        let plain = protocol::lzo::decompress(block, cap)
+            .map_err(|source| TreeError::Unpack { path: path.clone(), source })?;
+        self.bytes_left -= plain.len() as u64;
+        let content = match self.layout {
+            Layout::OwnPaths => without_line_directive(&plain, path),
+            Layout::BelowRoot => &plain,
+        };
+        self.write_file(path, content)
+    }
+
+    /// Writes one new file, plain.
+    pub(crate) fn write_file(&mut self, path: &TreePath, content: &[u8]) -> Result<(), TreeError> {
+        self.make_parent_unlinked(path)?;
+        self.claim(path.as_bytes(), Node::File)?;
+        let mtime = self.next_mtime;
+        self.next_mtime -= 1;
+        let mut write = || -> io::Result<()> {
+            let dir = self.directory_of(path.as_bytes())?;
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let fd = rustix::fs::openat(dir, path.file_name(), flags, Mode::from_raw_mode(0o644))?;
+            let mut file = std::fs::File::from(fd);
+            file.write_all(content)?;
+            let time = Timespec { tv_sec: mtime, tv_nsec: 0 };
+            rustix::fs::futimens(&file, &Timestamps { last_access: time, last_modification: time })?;
+            Ok(())
+        };
+        write().map_err(|source| TreeError::Io { path: path.to_string(), source })
+    }
+
+    fn add_link(&mut self, path: &TreePath, target: &[u8]) -> Result<(), TreeError> {
+        let escaping =
+            || TreeError::EscapingLink { path: path.clone(), target: String::from_utf8_lossy(target).into_owned() };
+        if target.is_empty() || target.contains(&0) {
+            return Err(escaping());
+        }
+        let parent = path.parent().map_or_else(|| b"/".to_vec(), |p| p.as_bytes().to_vec());
+        let normal = lexically_joined(&parent, target).ok_or_else(escaping)?;
+        // A relative target may itself go through links, so it is resolved as it stands.
+        let leads_to =
+            if target[0] == b'/' { normal.clone() } else { [parent.as_slice(), b"/", target].concat() };
+        let node = Node::Link(leads_to);
+        if self.nodes.get(path.as_bytes()) == Some(&node) {
+            return Ok(());
+        }
+        self.make_parent_unlinked(path)?;
+        self.claim(path.as_bytes(), node)?;
+        let written = match self.layout {
+            Layout::BelowRoot if target[0] == b'/' => [self.root.as_os_str().as_bytes(), &normal].concat(),
+            _ => target.to_vec(),
+        };
+        self.symlink(path, &written)
+    }
+
+    fn add_system_dir(&mut self, path: &TreePath) -> Result<(), TreeError> {
+        if !self.system_dirs.insert(path.as_bytes().to_vec()) {
+            return Ok(());
+        }
+        if self.layout == Layout::OwnPaths {
+            // The server's own directory stands at this path by itself.
+            return Ok(());
+        }
+        self.make_parent_unlinked(path)?;
+        self.claim(path.as_bytes(), Node::System)?;
+        self.symlink(path, path.as_bytes())
+    }
+
+    /// Makes a symbolic link without recording what it leads to.
+    pub(crate) fn symlink(&mut self, path: &TreePath, target: &[u8]) -> Result<(), TreeError> {
+        let name = path.file_name();
+        self.directory_of(path.as_bytes())
+            .and_then(|dir| Ok(rustix::fs::symlinkat(target, dir, name)?))
+            .map_err(|source| TreeError::Io { path: path.to_string(), source })
+    }
+
+    /// Makes the directories that a path needs, none of them through a link.
+    fn make_parent_unlinked(&mut self, path: &TreePath) -> Result<(), TreeError> {
+        let Some(parent) = path.parent() else { return Ok(()) };
+        if self.nodes.get(parent.as_bytes()) == Some(&Node::Directory) {
+            return Ok(());
+        }
+        if self.resolve(parent.as_bytes())? != parent.as_bytes() {
+            return Err(TreeError::ThroughLink(path.clone()));
+        }
+        self.make_dirs(parent.as_bytes()).map(|_| ())
+    }
+
+    /// Makes a directory and those above it, and returns its path after following the client's links.
+    pub(crate) fn make_dirs(&mut self, path: &[u8]) -> Result<Vec<u8>, TreeError> {
+        let real = self.resolve(path)?;
+        let ends = (1..real.len()).filter(|&i| real[i] == b'/').chain([real.len()]);
+        for end in ends.collect::<Vec<_>>() {
+            let dir = &real[..end];
+            if dir == b"/" || self.nodes.get(dir) == Some(&Node::Directory) {
+                continue;
+            }
+            self.claim(dir, Node::Directory)?;
+            let name = &dir[dir.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1)..];
+            self.directory_of(dir)
+                .and_then(|above| Ok(rustix::fs::mkdirat(above, name, Mode::from_raw_mode(0o755))?))
+                .map_err(|source| TreeError::Io { path: text(dir), source })?;
+        }
+        Ok(real)
+    }
+
+    /// Records what is at a path; refuses a second claim.
+    fn claim(&mut self, path: &[u8], node: Node) -> Result<(), TreeError> {
+        if let Err(source) = TreePath::new(path) {
+            return Err(TreeError::BadPath { path: text(path), source });
+        }
+        if self.nodes.len() >= self.limits.tree_entries {
+            return Err(TreeError::TooManyEntries(self.limits.tree_entries));
+        }
+        match self.nodes.insert(path.to_vec(), node) {
+            None => Ok(()),
+            Some(_) => Err(TreeError::Conflict(text(path))),
+        }
+    }
+
+    /// The open directory that holds `path`, whose parent exists and has no link in its path.
+    fn directory_of(&mut self, path: &[u8]) -> io::Result<&OwnedFd> {
+        let slash = path.iter().rposition(|&b| b == b'/').unwrap_or(0);
+        let dir = &path[..slash];
+        if dir.is_empty() {
+            return Ok(&self.root_fd);
+        }
+        if self.last_dir.as_ref().is_none_or(|(last, _)| last != dir) {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let fd = rustix::fs::openat2(&self.root_fd, &dir[1..], flags, Mode::empty(), inside())?;
+            self.last_dir = Some((dir.to_vec(), fd));
+        }
+        Ok(self.last_dir.as_ref().map_or(&self.root_fd, |(_, fd)| fd))
+    }
+
+    /// Where a path leads after all links of the client and all `..`: an absolute, normal path. What does not exist
+    /// is taken as if it were a directory. Climbing above `/` is refused: below a temporary root it would lead out.
+    pub(crate) fn resolve(&self, path: &[u8]) -> Result<Vec<u8>, TreeError> {
+        let mut todo: Vec<Vec<u8>> = Vec::new();
+        let push = |todo: &mut Vec<Vec<u8>>, path: &[u8]| {
+            todo.extend(path.split(|&b| b == b'/').rev().filter(|c| !c.is_empty() && *c != b".").map(<[u8]>::to_vec));
+        };
+        push(&mut todo, path);
+        let mut real: Vec<u8> = Vec::new();
+        let mut links = 0;
+        while let Some(component) = todo.pop() {
+            if component == b".." {
+                if real.is_empty() {
+                    return Err(TreeError::ClimbsOut(text(path)));
+                }
+                real.truncate(real.iter().rposition(|&b| b == b'/').unwrap_or(0));
+                continue;
+            }
+            real.push(b'/');
+            real.extend_from_slice(&component);
+            if let Some(Node::Link(target)) = self.nodes.get(&real) {
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(TreeError::TooManyLinks(text(path)));
+                }
+                push(&mut todo, target);
+                real.clear();
+            }
+        }
+        if real.is_empty() {
+            real.push(b'/');
+        }
+        Ok(real)
+    }
+
+    /// Whether the client sent a file of this path, which is a result of [`Self::resolve`].
+    pub(crate) fn has_file(&self, real: &[u8]) -> bool {
+        self.nodes.get(real) == Some(&Node::File)
+    }
+
+    /// Whether a directory of this path is in the tree.
+    pub(crate) fn has_dir(&self, real: &[u8]) -> bool {
+        self.nodes.get(real) == Some(&Node::Directory)
+    }
+
+    /// Whether anything is at this path.
+    pub(crate) fn has(&self, real: &[u8]) -> bool {
+        self.nodes.contains_key(real)
+    }
+
+    /// All paths in the tree.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &[u8]> {
+        self.nodes.keys().map(Vec::as_slice)
+    }
+
+    /// Whether a path is at or below a directory that the client left to the server's own system.
+    pub(crate) fn is_system(&self, real: &[u8]) -> bool {
+        self.system_dirs.iter().any(|dir| is_below(real, dir))
+    }
+
+    /// The directories that the client left to the server's own system.
+    pub(crate) fn system_dirs(&self) -> impl Iterator<Item = &[u8]> {
+        self.system_dirs.iter().map(Vec::as_slice)
+    }
+
+    /// Where the tree is on this machine.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A path of the tree as a path of this machine.
+    pub(crate) fn host_path(&self, real: &[u8]) -> PathBuf {
+        PathBuf::from(OsStr::from_bytes(&[self.root.as_os_str().as_bytes(), real].concat()))
+    }
+
+    /// Makes an empty file, or nothing if there is one already, for something to be mounted on.
+    pub(crate) fn make_mount_point_file(&mut self, path: &TreePath) -> Result<(), TreeError> {
+        self.write_file(path, b"")
+    }
+
+    /// Reads a file that the compiler made; `None` when there is no regular file of that name or it cannot be reached
+    /// without following a link.
+    pub(crate) fn read_output(&self, real: &[u8], cap: u64) -> io::Result<Option<Vec<u8>>> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let relative = real.strip_prefix(b"/").unwrap_or(real);
+        let fd = match rustix::fs::openat2(&self.root_fd, relative, flags, Mode::empty(), inside()) {
+            Ok(fd) => fd,
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let file = std::fs::File::from(fd);
+        if !file.metadata()?.is_file() {
+            return Ok(None);
+        }
+        read_capped(file, cap).map(Some)
+    }
+}
+
+/// Reads a whole file, or fails when it has more than `cap` bytes.
+pub(crate) fn read_capped(mut file: std::fs::File, cap: u64) -> io::Result<Vec<u8>> {
+    let size = file.metadata()?.len();
+    let too_large = || io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than the limit of {cap} bytes"));
+    if size > cap {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    Read::by_ref(&mut file).take(cap + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > cap { Err(too_large()) } else { Ok(bytes) }
+}
+
+/// Whether `path` is `dir` or below it; both are absolute and normal.
+pub(crate) fn is_below(path: &[u8], dir: &[u8]) -> bool {
+    dir == b"/" || path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+}
+
+/// The directory of an absolute, normal path.
+pub(crate) fn parent_of(path: &[u8]) -> &[u8] {
+    match path.iter().rposition(|&b| b == b'/') {
+        None | Some(0) => b"/",
+        Some(slash) => &path[..slash],
+    }
+}
+
+/// Never leave the tree, never follow a link.
+fn inside() -> ResolveFlags {
+    ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS
+}
+
+/// `path`, which may be relative to `dir`, without `.` and `..` and doubled slashes; `None` when a relative one climbs
+/// above the root. (An absolute one cannot: `/..` is `/`.)
+fn lexically_joined(dir: &[u8], path: &[u8]) -> Option<Vec<u8>> {
+    let absolute = path.first() == Some(&b'/');
+    let mut components: Vec<&[u8]> = Vec::new();
+    if !absolute {
+        components.extend(dir.split(|&b| b == b'/').filter(|c| !c.is_empty()));
+    }
+    for component in path.split(|&b| b == b'/') {
+        match component {
+            b"" | b"." => {}
+            b".." => {
+                if components.pop().is_none() && !absolute {
+                    return None;
+                }
+            }
+            _ => components.push(component),
+        }
+    }
+    let mut joined = Vec::new();
+    for component in components {
+        joined.push(b'/');
+        joined.extend_from_slice(component);
+    }
+    if joined.is_empty() {
+        joined.push(b'/');
+    }
+    Some(joined)
+}
+
+/// Stock's include server puts `#line 1 "<own path>"` before headers that are reached through an absolute directory,
+/// because its servers show them at another path. Where the path is right by itself the line would only be in the way.
+fn without_line_directive<'a>(content: &'a [u8], path: &TreePath) -> &'a [u8] {
+    let stripped = content
+        .strip_prefix(b"#line 1 \"")
+        .and_then(|rest| rest.strip_prefix(path.as_bytes()))
+        .and_then(|rest| rest.strip_prefix(b"\"\n"));
+    stripped.unwrap_or(content)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn io_error(path: &[u8], error: rustix::io::Errno) -> TreeError {
+    TreeError::Io { path: text(path), source: error.into() }
+}

@@ -1,0 +1,146 @@
+//! Where and how jobs run. Owns the settings and what was found out about the system at start; both never change.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::rewrite::Families;
+use crate::view::detect::{self, Namespaces};
+
+/// Which file view jobs get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ViewPolicy {
+    /// The namespace view where the system allows it, else the rewriting view.
+    #[default]
+    Auto,
+    /// The namespace view or no service.
+    Namespace,
+    /// The rewriting view, also where namespaces would work.
+    Rewrite,
+}
+
+/// Caps on what one job may use of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobLimits {
+    /// Bytes of all files of the client together, decompressed.
+    pub tree_bytes: u64,
+    /// Files, links and directories of the client, those on the way included.
+    pub tree_entries: usize,
+    /// Bytes of each thing that goes back: object, dependency file, standard error, standard output.
+    pub output_bytes: u64,
+}
+
+impl JobLimits {
+    /// The limits in force unless configured otherwise.
+    pub const DEFAULT: Self = Self { tree_bytes: 2 << 30, tree_entries: 200_000, output_bytes: 512 << 20 };
+}
+
+impl Default for JobLimits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// What a [`Workshop`] is made from.
+#[derive(Clone, Debug)]
+pub struct WorkshopSettings {
+    /// The directory in which each job gets a directory of its own (`TMPDIR`).
+    pub temp_dir: PathBuf,
+    /// Which view jobs get.
+    pub view: ViewPolicy,
+    /// Added to the niceness of compilers.
+    pub nice: i32,
+    /// How long a compiler may run; `None` is for ever.
+    pub job_lifetime: Option<Duration>,
+    /// Leave job directories behind, for a person who looks for an error.
+    pub keep_temps: bool,
+    /// The compilers' `PATH`; `None` is [`Workshop::DEFAULT_PATH`].
+    pub compiler_path: Option<OsString>,
+    /// Further variables for compilers, such as `LANG`. They get no other; nothing of the client's environment arrives.
+    pub environment: Vec<(OsString, OsString)>,
+    /// What one job may use.
+    pub limits: JobLimits,
+}
+
+impl WorkshopSettings {
+    /// Settings with the given temporary directory and stock's defaults for the rest.
+    #[must_use]
+    pub fn new(temp_dir: PathBuf) -> Self {
+        Self {
+            temp_dir,
+            view: ViewPolicy::Auto,
+            nice: 5,
+            job_lifetime: None,
+            keep_temps: false,
+            compiler_path: None,
+            environment: Vec::new(),
+            limits: JobLimits::DEFAULT,
+        }
+    }
+}
+
+/// Why no job can run here.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkshopError {
+    /// The temporary directory cannot be used.
+    #[error("cannot make directories in {}: {source} (set TMPDIR to a directory that the daemon's user may write)", dir.display())]
+    TempDir {
+        /// The directory.
+        dir: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Namespaces were required and are refused by the system.
+    #[error("the namespace view was required, but {0}")]
+    NoNamespaces(detect::NamespaceError),
+}
+
+/// Where and how jobs run; made once at start, after privileges were dropped, and shared by all jobs.
+#[derive(Debug)]
+pub struct Workshop {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What all jobs read.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) settings: WorkshopSettings,
+    /// What the namespace view can use; or why there is none, `None` being that nobody wants it.
+    pub(crate) namespaces: Result<Namespaces, Option<detect::NamespaceError>>,
+    /// What the rewriting view learnt of compilers.
+    pub(crate) families: Families,
+}
+
+impl Workshop {
+    /// The compilers' `PATH` when none is configured.
+    pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+    /// Tries out the temporary directory and, in a child process, whether namespaces work.
+    ///
+    /// # Errors
+    /// See [`WorkshopError`].
+    pub fn new(mut settings: WorkshopSettings) -> Result<Self, WorkshopError> {
+        let unusable = |source| WorkshopError::TempDir { dir: settings.temp_dir.clone(), source };
+        // Mounts and prefix maps need the real, absolute name.
+        let real = settings.temp_dir.canonicalize().map_err(unusable)?;
+        let trial = crate::tree::JobDir::create(&real, false).map_err(unusable)?;
+        let namespaces = match settings.view {
+            ViewPolicy::Rewrite => Err(None),
+            ViewPolicy::Auto => detect::try_namespaces(&trial).map_err(Some),
+            ViewPolicy::Namespace => Ok(detect::try_namespaces(&trial).map_err(WorkshopError::NoNamespaces)?),
+        };
+        settings.temp_dir = real;
+        Ok(Self { shared: Arc::new(Shared { settings, namespaces, families: Families::default() }) })
+    }
+
+    /// The view that jobs get, and why, as a line for the log.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match &self.shared.namespaces {
+            Ok(found) => format!("jobs see the client's files at the client's own paths ({found})"),
+            Err(None) => "jobs see the client's files below a temporary root, as configured".to_owned(),
+            Err(Some(why)) => format!("jobs see the client's files below a temporary root, because {why}"),
+        }
+    }
+}
