@@ -1,0 +1,155 @@
+#!/bin/bash
+# real-projects.sh: builds real projects locally and through `pump make -j4` on two of our daemons, and compares.
+#
+#   PROGRAMS=target/release scripts/real-projects.sh [--only NAME,NAME] [--views namespace,rewrite] [--quick] [--keep]
+#                                                    [--flags '-O2;-O2 -g'] [--jobs 4] [--stock | --self]
+#
+# lua5.4, zlib, redis, sqlite3 (split sources) and fmtlib come from Debian's source packages (never committed). Each is
+# built twice in the same directory: by make alone, then by pump make. In the namespace view every .o and .d must be
+# byte-identical; in the rewrite view code and data, and .d files after joining lines, and no server path in an object.
+# No job may go in plain mode, and none may be local without a reason. Prints a table; exits non-zero on a difference.
+# --stock builds with Debian's distcc in plain mode instead, and --self locally both times: they show that the recipes
+# are sound, not that we are.
+set -euo pipefail
+
+here=$(dirname "$(readlink -f "$0")")
+only=lua5.4,zlib,redis,sqlite3,fmtlib views=namespace,rewrite flags='-O2;-O2 -g' quick=no keep=no stock=no jobs=4
+while [ $# -gt 0 ]; do
+    case $1 in
+        --only) only=$2; shift ;;
+        --views) views=$2; shift ;;
+        --flags) flags=$2; shift ;;
+        --jobs) jobs=$2; shift ;;
+        --quick) quick=yes ;;
+        --keep) keep=yes ;;
+        --stock | --self) stock=${1#--} views=${1#--} ;;
+        *) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0"; exit 2 ;;
+    esac
+    shift
+done
+if [ $quick = yes ]; then only=lua5.4,zlib,fmtlib flags='-O2 -g'; fi
+export QUICK=$quick
+[ $stock != no ] || programs=$(readlink -f "${PROGRAMS:?PROGRAMS must name the directory of the programs}")
+
+# The cache is the caller's, before HOME becomes the builds' own.
+export PUMPHOUSE_PEERS=${PUMPHOUSE_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/pumphouse-peers}
+work=$(mktemp -d -t pumphouse-projects-XXXXXX)
+daemons=()
+stop_daemons() { for pid in "${daemons[@]}"; do kill "$pid" 2> /dev/null; wait "$pid" 2> /dev/null || :; done; daemons=(); }
+finish() {
+    stop_daemons
+    if [ $keep = yes ]; then echo "kept: $work"; else chmod -R u+w "$work" && rm -rf "$work"; fi
+}
+trap finish EXIT
+chmod 755 "$work"
+# A build under another distcc, or in another make's job server, would not be the build that is asked for.
+unset "${!DISTCC@}" "${!INCLUDE_SERVER@}" MAKEFLAGS MAKELEVEL MFLAGS CFLAGS CXXFLAGS CPPFLAGS LDFLAGS CC CXX
+unset CPATH C_INCLUDE_PATH CPLUS_INCLUDE_PATH
+export LC_ALL=C SOURCE_DATE_EPOCH=1700000000 TZ=UTC HOME=$work/home DISTCC_DIR=$work/home/.distcc
+mkdir -p "$DISTCC_DIR"
+
+# --- recipes: NAME_prepare runs once, locally; NAME_make builds and is called with what runs make in front ------------
+# $flags is what to compile with; every recipe adds -MD, so that each object has its dependency file.
+lua5_4_prepare() { echo '#define DEB_HOST_MULTIARCH "x86_64-linux-gnu"' > src/lua5.4-deb-multiarch.h; }
+lua5_4_make() { # Debian's Makefile compiles every file as C and as C++, through libtool; the objects are all we want.
+    "$@" make -C src -j"$jobs" o LIBTOOL="sh -c 'shift 2; exec \"\$\$@\"' sh" \
+        MYCFLAGS="$flag -MD -DLUA_USE_LINUX" MYCXXFLAGS="$flag -MD -DLUA_USE_LINUX"
+}
+zlib_prepare() { CFLAGS="$flag -MD" ./configure; }
+zlib_make() { "$@" make -j"$jobs" all; }
+redis_prepare() { :; }
+redis_make() {
+    local debug=; [[ $flag != *-g* ]] || debug=-g
+    "$@" make -C src -j"$jobs" MALLOC=libc V=1 OPTIMIZATION=-O2 DEBUG="$debug" DEBUG_FLAGS="$debug" \
+        REDIS_CFLAGS=-MD CFLAGS=-MD redis-server redis-cli redis-benchmark
+}
+sqlite3_prepare() {
+    mkdir -p bld
+    { printf '%s\n' 'TOP = ..' 'BCC = gcc -g -O0' 'AR = ar cr' 'RANLIB = ranlib' 'EXE =' 'SO = so' 'THREADLIB =' \
+        "TCC = gcc $flag -MD -I. -DSQLITE_THREADSAFE=1 -DSQLITE_ENABLE_FTS3 -DSQLITE_ENABLE_RTREE -DSQLITE_ENABLE_FTS5" \
+        'OPTS =' 'TCL_FLAGS =' 'LIBTCL =' 'LIBREADLINE =' 'READLINE_FLAGS =' 'NAWK = awk'
+      cat main.mk; } > bld/Makefile
+}
+sqlite3_make() { "$@" make -C bld -j"$jobs" libsqlite3.a; }
+fmtlib_prepare() {
+    local tests="args assert chrono color compile core enforce-checks format-impl format gtest-extra noexception os ostream
+        posix-mock printf ranges scan std unicode xchar"
+    [ "$QUICK" = no ] || tests="args core os"
+    { echo "CXX = g++"; echo "OBJECTS = src/format.o src/os.o test/util.o test/test-main.o test/gtest-extra.o \\"
+      for t in $tests; do echo "    test/$t-test.o \\"; done; echo "    gtest-all.o gmock-all.o"
+      echo 'all: $(OBJECTS)'
+      printf '%%.o: %%.cc\n\t$(CXX) -std=c++17 %s -Iinclude -Itest -MD -MP -c $< -o $@\n' "$flag"
+      printf 'gtest-all.o: /usr/src/googletest/googletest/src/gtest-all.cc\n\t$(CXX) %s -I/usr/src/googletest/googletest -MD -c $< -o $@\n' "$flag"
+      printf 'gmock-all.o: /usr/src/googletest/googlemock/src/gmock-all.cc\n\t$(CXX) %s -I/usr/src/googletest/googlemock -MD -c $< -o $@\n' "$flag"
+    } > Makefile
+}
+fmtlib_make() { "$@" make -j"$jobs" all; }
+
+# --- daemons ---------------------------------------------------------------------------------------------------------
+free_port() { /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
+# start_daemons VIEW: two daemons, each with a directory of its own; sets hosts.
+start_daemons() {
+    hosts=
+    [ $stock != self ] || return 0
+    local number port program=${programs:-/usr/bin}/distccd
+    for number in 1 2; do
+        port=$(free_port)
+        mkdir -p -m 1777 "$work/server-$1-$number"
+        chmod 1777 "$work/server-$1-$number"
+        : > "$work/distccd-$1-$number.log"; chmod 666 "$work/distccd-$1-$number.log"
+        TMPDIR=$work/server-$1-$number PUMPHOUSE_VIEW=$1 "$program" --daemon --no-detach --listen 127.0.0.1 --port "$port" \
+            --allow 127.0.0.1 --enable-tcp-insecure --jobs "$jobs" --log-file "$work/distccd-$1-$number.log" &
+        daemons+=($!)
+        hosts+="127.0.0.1:$port/$jobs"
+        [ $stock = stock ] && hosts+=" " || hosts+=",lzo,cpp "
+        for _ in $(seq 100); do (exec 3<> "/dev/tcp/127.0.0.1/$port") 2> /dev/null && break; sleep 0.05; done
+        kill -0 "${daemons[-1]}" || { echo "real-projects: distccd did not start" >&2; cat "$work/distccd-$1-$number.log" >&2; exit 1; }
+    done
+}
+
+# products DIR TO: moves every object and dependency file below DIR to TO, and removes the rest of the build.
+products() {
+    mkdir -p "$2"
+    (cd "$1" && find . \( -name '*.o' -o -name '*.d' \) -type f -print0 | xargs -0r cp -p --parents -t "$2")
+}
+
+bad=0
+printf '| project | flags | view | TUs | pump | plain | local (why) | identical .o | identical .d |\n'
+printf '|---|---|---|---|---|---|---|---|---|\n'
+for view in ${views//,/ }; do
+    start_daemons "$view"
+    for name in ${only//,/ }; do
+        source=$("$here/debian-source.sh" "$name")
+        recipe=${name//./_}
+        while IFS= read -r flag; do
+            run=$work/run/$name; log=$work/$name-$view-${flag// /}
+            # The local build's products are the same whatever the view: keep them.
+            local_products=$work/local/$name-${flag// /}
+            rm -rf "$run"; mkdir -p "$(dirname "$run")"
+            if [ ! -d "$local_products" ]; then
+                cp -a "$source" "$run"
+                (cd "$run" && "${recipe}_prepare" && "${recipe}_make") > "$log.local" 2>&1 ||
+                    { tail -n 30 "$log.local" >&2; echo "real-projects: $name does not build here" >&2; exit 1; }
+                products "$run" "$local_products"
+                rm -rf "$run"
+            fi
+            cp -a "$source" "$run"
+            journal=$log.journal; : > "$journal"; chmod 666 "$journal"
+            case $stock in
+                no) through=("$programs/pump") ;;
+                stock) through=(env "PATH=/usr/lib/distcc:$PATH") ;;
+                self) through=() ;;
+            esac
+            (cd "$run" && "${recipe}_prepare" &&
+                DISTCC_HOSTS=$hosts PUMPHOUSE_JOURNAL=$journal "${recipe}_make" "${through[@]}") > "$log.pump" 2>&1 ||
+                { tail -n 30 "$log.pump" >&2; echo "real-projects: $name does not build through pump" >&2; bad=1; }
+            products "$run" "$work/remote"
+            /usr/bin/python3 "$here/compare-builds.py" --name "$name" --flags "$flag" --view "$view" --local "$local_products" \
+                --remote "$work/remote" --journal "$journal" --server "$work/server-$view" || bad=1
+            rm -rf "$work/remote" "$run"
+        done < <(tr ';' '\n' <<< "$flags")
+    done
+    stop_daemons
+done
+exit $bad
