@@ -93,8 +93,7 @@ fn fits(row: &OptionRow, word: &[u8]) -> bool {
     let glued = &word[row.spelling.len()..];
     match row.takes {
         Takes::Nothing | Takes::Separate | Takes::Words(_) => glued.is_empty(),
-        Takes::Joined | Takes::JoinedOrSeparate => true,
-        Takes::JoinedAndSeparate => !glued.is_empty(),
+        Takes::Joined | Takes::JoinedOrSeparate | Takes::JoinedAndSeparate => true,
         Takes::Long => glued.is_empty() || glued[0] == b'=',
     }
 }

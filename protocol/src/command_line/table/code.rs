@@ -9,7 +9,7 @@ use LocalClass::{
     ThisMachine, Unsupported,
 };
 use Meaning::{Code, Standard, Warning};
-use Takes::{Joined, Long, Nothing, Separate};
+use Takes::{Joined, JoinedOrSeparate, Long, Nothing, Separate};
 
 /// Sorted by spelling.
 pub(super) const ROWS: &[OptionRow] = &[
@@ -35,6 +35,7 @@ pub(super) const ROWS: &[OptionRow] = &[
     row("-fcs-profile-generate", Joined, Code).local(Profile),
     row("-fcs-profile-use", Joined, Code).local(Profile),
     row("-fcx-limited-range", Nothing, Code),
+    row("-fdebug-compilation-dir", JoinedOrSeparate, Meaning::Debug),
     row("-fdebug-default-version=", Joined, Meaning::Debug),
     row("-fdeps-", Joined, Code)
         .local(Modules)
@@ -103,6 +104,7 @@ pub(super) const ROWS: &[OptionRow] = &[
         .local(ReadsFile)
         .path(),
     row("-ftime-report", Joined, Code).local(Statistics),
+    row("-ftrapv-handler", Separate, Code),
     row("-fuse-ld=", Joined, Meaning::Link),
     row("-fwarn", Joined, Warning),
     row("-fxray-always-instrument=", Joined, Code)
@@ -131,6 +133,7 @@ pub(super) const ROWS: &[OptionRow] = &[
         .path(),
     row("-std=", Joined, Standard),
     row("-traditional", Nothing, Code).plain(PlainClass::Traditional),
+    row("-validator-version", Separate, Code),
     row("-wrapper", Separate, Code)
         .local(RunsProgram)
         .refused(RefusedClass::RunsProgram),

@@ -6,7 +6,7 @@ use crate::command_line::option::{
 };
 use DependencyKind::{All, File, MissingGenerated, Phony, QuotedTarget, Target, User};
 use Meaning::{Action as Does, Dependency};
-use Takes::{Joined, JoinedOrSeparate, Long, Nothing, Separate};
+use Takes::{Joined, JoinedOrSeparate, Nothing, Separate};
 
 /// Sorted by spelling.
 pub(super) const ROWS: &[OptionRow] = &[
@@ -41,11 +41,11 @@ pub(super) const ROWS: &[OptionRow] = &[
     row("-dependency-file", Separate, Meaning::Code)
         .writes(ExtraOutput::Other)
         .refused(RefusedClass::WritesFile),
-    row("-gen-cdb-fragment-path", Joined, Meaning::Code)
+    row("-gen-cdb-fragment-path", Separate, Meaning::Code)
         .writes(ExtraOutput::CompilationDatabase)
         .refused(RefusedClass::WritesFile),
     row("-module-dependency-dir", Separate, Meaning::Code)
         .local(LocalClass::Modules)
         .refused(RefusedClass::WritesFile),
-    row("-object-file-name", Long, Meaning::Code),
+    row("-object-file-name=", Joined, Meaning::Code),
 ];

@@ -91,9 +91,15 @@ pub(super) const ROWS: &[OptionRow] = &[
     row("-ccc-objcmt-migrate", Separate, Code).local(LocalClass::Unsupported),
     row("-darwin-target-variant", Separate, Code),
     row("-darwin-target-variant-triple", Separate, Code),
-    row("-dumpbase", Separate, Code).local(LocalClass::NamesOutputs),
-    row("-dumpbase-ext", Separate, Code).local(LocalClass::NamesOutputs),
-    row("-dumpdir", Separate, Code).local(LocalClass::NamesOutputs),
+    row("-dumpbase", Separate, Code)
+        .local(LocalClass::NamesOutputs)
+        .refused(RefusedClass::WritesFile),
+    row("-dumpbase-ext", Separate, Code)
+        .local(LocalClass::NamesOutputs)
+        .refused(RefusedClass::WritesFile),
+    row("-dumpdir", Separate, Code)
+        .local(LocalClass::NamesOutputs)
+        .refused(RefusedClass::WritesFile),
     row("-dumpfullversion", Nothing, Code).local(NotACompile),
     row("-dumpmachine", Nothing, Code).local(NotACompile),
     row("-dumpspecs", Nothing, Code).local(NotACompile),

@@ -23,7 +23,7 @@ pub(super) const ROWS: &[OptionRow] = &[
         .local(LocalClass::NamesOutputs)
         .refused(WritesFile),
     row("--output", Long, Meaning::Output),
-    row("--output-pch=", Joined, Code)
+    row("--output-pch=", JoinedOrSeparate, Code)
         .writes(Precompiled)
         .refused(WritesFile),
     row("--save-stats", Joined, Code).writes(Other),
