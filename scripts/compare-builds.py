@@ -84,7 +84,7 @@ def main():
         bad.append(f"{path}: only in the {'local' if path in local else 'remote'} build")
     count = {".o": [0, 0], ".d": [0, 0]}
     for path in sorted(local.keys() & remote.keys()):
-        ending = os.path.splitext(path)[1]
+        ending = ".d" if path.endswith(".d") else ".o"
         why = differs(path, local[path], remote[path], args.view, args.server)
         count[ending][0] += why is None
         count[ending][1] += 1
@@ -107,7 +107,7 @@ def main():
                 bad.append(f"journal: {source}: local, and no reason")
         if status != "0" and mode != "local":
             bad.append(f"journal: {source}: status {status} in {mode} mode")
-    units = sum(path.endswith(".o") for path in local)
+    units = sum(not path.endswith(".d") for path in local)
     compiles = modes["pump"] + sum(n for reason, n in reasons.items() if not NOT_A_COMPILE.search(reason))
     if args.view not in ("stock", "self") and compiles < units:
         bad.append(f"journal: {units} objects, but only {compiles} compiles are accounted for")

@@ -55,7 +55,7 @@ lua5_4_make() { # Debian's Makefile compiles every file as C and as C++, through
     "$@" make -C src -j"$jobs" o LIBTOOL="sh -c 'shift 2; exec \"\$\$@\"' sh" \
         MYCFLAGS="$flag -MD -DLUA_USE_LINUX" MYCXXFLAGS="$flag -MD -DLUA_USE_LINUX"
 }
-zlib_prepare() { CFLAGS="$flag -MD" ./configure; }
+zlib_prepare() { CFLAGS="$flag -MD" ./configure; rm -f ztest*; }
 zlib_make() { "$@" make -j"$jobs" all; }
 redis_prepare() { :; }
 redis_make() {
@@ -108,10 +108,10 @@ start_daemons() {
     done
 }
 
-# products DIR TO: moves every object and dependency file below DIR to TO, and removes the rest of the build.
+# products DIR TO: copies every object (.lo are position independent ones) and dependency file below DIR to TO.
 products() {
     mkdir -p "$2"
-    (cd "$1" && find . \( -name '*.o' -o -name '*.d' \) -type f -print0 | xargs -0r cp -p --parents -t "$2")
+    (cd "$1" && find . \( -name '*.o' -o -name '*.lo' -o -name '*.d' \) -type f -print0 | xargs -0r cp -p --parents -t "$2")
 }
 
 bad=0
