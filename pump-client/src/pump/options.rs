@@ -1,0 +1,246 @@
+//! What the user typed after `pump`: pure, looks at nothing but the words. Owns no state.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
+/// What `pump` is asked to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Invocation {
+    /// Print the usage on stdout.
+    Help,
+    /// Print the version on stdout.
+    Version,
+    /// Run one command in a session of its own.
+    Run(Options, Vec<OsString>),
+    /// Start a session that outlives this process and print its variables.
+    Startup(Options),
+    /// End the session that the environment names.
+    Shutdown,
+    /// The process that keeps a session which `--startup` began. Not for people.
+    Keep(Options),
+}
+
+/// Options that a session has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Put a masquerade directory in front of `PATH`.
+    pub masquerade: bool,
+    /// Say more about what is done.
+    pub verbose: bool,
+    /// Jobs of the private server; the number of processors when not given.
+    pub jobs: Option<usize>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            masquerade: true,
+            verbose: false,
+            jobs: None,
+        }
+    }
+}
+
+/// Words that `pump` cannot make sense of.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum UsageError {
+    /// An option that does not exist.
+    #[error("unknown option {0:?}; see \"pump --help\"")]
+    Unknown(OsString),
+    /// Something behind `--startup` or `--shutdown`.
+    #[error("{option} takes no command, but {extra:?} follows it")]
+    Extra {
+        /// The option.
+        option: &'static str,
+        /// The word behind it.
+        extra: OsString,
+    },
+    /// Options, but nothing to do.
+    #[error("no command is given; see \"pump --help\"")]
+    NoCommand,
+    /// `--jobs` without a sensible number.
+    #[error("--jobs takes a number from 1 to 10000, not {0:?}")]
+    Jobs(OsString),
+}
+
+/// The word that makes this program keep a session.
+pub const KEEP: &str = "--keep-session";
+
+/// Reads the words after the program's name.
+///
+/// # Errors
+/// See [`UsageError`].
+pub fn parse(words: Vec<OsString>) -> Result<Invocation, UsageError> {
+    if words.is_empty() {
+        return Ok(Invocation::Help);
+    }
+    let mut options = Options::default();
+    let mut words = words.into_iter().peekable();
+    while let Some(word) = words.next_if(|word| word.as_bytes().starts_with(b"-")) {
+        let done = match word.as_bytes() {
+            b"-h" | b"--help" => return Ok(Invocation::Help),
+            b"--version" => return Ok(Invocation::Version),
+            b"--" => break,
+            b"--no-masquerade" => {
+                options.masquerade = false;
+                continue;
+            }
+            b"-v" | b"--verbose" => {
+                options.verbose = true;
+                continue;
+            }
+            b"-j" | b"--jobs" => {
+                options.jobs = Some(job_count(words.next().unwrap_or_default())?);
+                continue;
+            }
+            b"--startup" => ("--startup", Invocation::Startup(options.clone())),
+            b"--shutdown" => ("--shutdown", Invocation::Shutdown),
+            bytes if bytes == KEEP.as_bytes() => (KEEP, Invocation::Keep(options.clone())),
+            bytes => {
+                if let Some(value) = bytes.strip_prefix(b"--jobs=") {
+                    let value = std::ffi::OsStr::from_bytes(value).to_owned();
+                    options.jobs = Some(job_count(value)?);
+                    continue;
+                }
+                return Err(UsageError::Unknown(word));
+            }
+        };
+        let (option, invocation) = done;
+        return match words.next() {
+            None => Ok(invocation),
+            Some(extra) => Err(UsageError::Extra { option, extra }),
+        };
+    }
+    let command: Vec<OsString> = words.collect();
+    if command.is_empty() {
+        return Err(UsageError::NoCommand);
+    }
+    Ok(Invocation::Run(options, command))
+}
+
+fn job_count(value: OsString) -> Result<usize, UsageError> {
+    match value.to_str().and_then(|text| text.parse().ok()) {
+        Some(count @ 1..=10_000) => Ok(count),
+        _ => Err(UsageError::Jobs(value)),
+    }
+}
+
+/// The words that make [`parse`] return these options again.
+#[must_use]
+pub fn words_of(options: &Options) -> Vec<OsString> {
+    let mut words = Vec::new();
+    if !options.masquerade {
+        words.push("--no-masquerade".into());
+    }
+    if options.verbose {
+        words.push("--verbose".into());
+    }
+    if let Some(jobs) = options.jobs {
+        words.push(format!("--jobs={jobs}").into());
+    }
+    words
+}
+
+/// What `pump --help` prints.
+pub const USAGE: &str = "\
+Usage:
+    pump [OPTION...] COMMAND [ARG...]
+    pump [OPTION...] --startup
+    pump --shutdown
+
+\"pump COMMAND\" starts an include server, puts compiler names that lead to
+distcc in front of PATH, runs COMMAND, and ends the include server. So
+\"pump make -j20\" compiles on the servers of your host list and preprocesses
+there, too. Without any host list it starts a private distccd on this machine
+for the time of COMMAND. At the end it says how many jobs went where, and why
+some did not go in pump mode. Its exit status is COMMAND's.
+
+\"pump --startup\" prints settings for the shell and leaves the session running
+until \"pump --shutdown\":
+
+    eval \"$(pump --startup)\"
+    make -j20
+    pump --shutdown
+
+Options:
+    --no-masquerade   leave compiler names alone: use CC=\"distcc gcc\" yourself
+    -j, --jobs N      compile jobs of the private distccd [processors]
+    -v, --verbose     say more about the session
+    -h, --help        this text
+    --version         the version
+
+Environment (all optional):
+    DISTCC_HOSTS            the host list; hosts for pump mode say \",cpp,lzo\".
+                            Empty: no hosts, use the private distccd
+    DISTCC_POTENTIAL_HOSTS  hosts to try with lsdistcc; those that answer
+                            become DISTCC_HOSTS
+    LSDISTCC_ARGS           more arguments for lsdistcc
+    INCLUDE_SERVER_ARGS     more arguments for include-server, quoted as in sh
+    DISTCC_LOCATION         the directory of the other programs
+    TMPDIR                  where the session's directory is made [/tmp]
+    PUMPHOUSE_JOURNAL       keep the list of jobs in this file
+    PUMPHOUSE_SUMMARY=0     no summary at the end
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Result<Invocation, UsageError> {
+        parse(words.iter().map(OsString::from).collect())
+    }
+
+    fn command(words: &[&str]) -> Vec<OsString> {
+        words.iter().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn a_commands_own_options_are_its_own() {
+        let make = command(&["make", "-j8", "--help", "--startup"]);
+        let run = Invocation::Run(Options::default(), make);
+        assert_eq!(parsed(&["make", "-j8", "--help", "--startup"]), Ok(run));
+    }
+
+    #[test]
+    fn options_come_before_the_command() {
+        let options = Options {
+            masquerade: false,
+            verbose: true,
+            jobs: Some(3),
+        };
+        let run = Invocation::Run(options.clone(), command(&["--odd", "x"]));
+        let words = ["--no-masquerade", "-v", "--jobs=3", "--", "--odd", "x"];
+        assert_eq!(parsed(&words), Ok(run));
+        assert_eq!(
+            parsed(&["-j", "3", "--verbose", "--no-masquerade", "--startup"]),
+            Ok(Invocation::Startup(options.clone()))
+        );
+        let mut again = words_of(&options);
+        again.push(KEEP.into());
+        assert_eq!(parse(again), Ok(Invocation::Keep(options)));
+    }
+
+    #[test]
+    fn help_and_mistakes() {
+        assert_eq!(parsed(&[]), Ok(Invocation::Help));
+        assert_eq!(parsed(&["-h"]), Ok(Invocation::Help));
+        assert_eq!(parsed(&["--help", "x"]), Ok(Invocation::Help));
+        assert_eq!(parsed(&["--shutdown"]), Ok(Invocation::Shutdown));
+        assert_eq!(parsed(&["--verbose"]), Err(UsageError::NoCommand));
+        assert_eq!(
+            parsed(&["--bogus"]),
+            Err(UsageError::Unknown("--bogus".into()))
+        );
+        assert_eq!(
+            parsed(&["--jobs", "0", "x"]),
+            Err(UsageError::Jobs("0".into()))
+        );
+        assert_eq!(
+            parsed(&["--startup", "make"]),
+            Err(UsageError::Extra {
+                option: "--startup",
+                extra: "make".into()
+            })
+        );
+    }
+}
