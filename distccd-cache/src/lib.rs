@@ -1,5 +1,25 @@
 //! `distccd`: runs compile jobs for distcc clients. In reading order:
 
+// The program: from the command line to the first client.
+mod program;
+pub mod options;
+pub mod environment;
+mod detach;
+mod listen;
+mod privileges;
+
+// The service: many clients side by side.
+mod inetd;
+mod service;
+mod connection;
+mod page;
+pub mod statistics;
+mod receive;
+pub mod access;
+pub mod whitelist;
+pub mod arguments;
+mod log;
+
 // One job.
 pub mod workshop;
 pub mod job;
@@ -11,3 +31,5 @@ mod rewrite;
 pub mod view;
 pub mod tree;
 mod child;
+
+pub use program::main;

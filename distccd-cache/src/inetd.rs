@@ -1,0 +1,46 @@
+//! Serving the one client at the other end of standard input and output: from inetd, where both are one socket, or from
+//! ssh, where they are pipes. Owns those two streams; nothing else in the program may print to standard output.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+
+use rustix::net::sockopt;
+use tokio::net::TcpStream;
+
+use crate::service::Service;
+use protocol::exit_code::ExitCode;
+
+/// Serves the client until it is done or `end` is ready. Returns the exit code.
+///
+/// # Errors
+/// When standard input cannot be used at all.
+pub(crate) async fn serve(service: Arc<Service>, end: impl Future<Output = ()>) -> io::Result<u8> {
+    if let Some(peer) = network_peer()? {
+        if !service.settings.access.allows(peer.ip()) {
+            tracing::error!("connection from {peer} denied: not in --allow");
+            return Ok(ExitCode::AccessDenied.code());
+        }
+        let socket = io::stdin().as_fd().try_clone_to_owned()?;
+        let socket = std::net::TcpStream::from(socket);
+        socket.set_nonblocking(true)?;
+        let (reader, writer) = TcpStream::from_std(socket)?.into_split();
+        return Ok(service
+            .run_one(&peer.to_string(), reader, writer, end)
+            .await);
+    }
+    // Whoever speaks to a pipe of ours has logged in to this machine already.
+    let (reader, writer) = (tokio::io::stdin(), tokio::io::stdout());
+    Ok(service.run_one("(pipe)", reader, writer, end).await)
+}
+
+/// The client's address, if standard input is a connection over a network.
+fn network_peer() -> io::Result<Option<SocketAddr>> {
+    if sockopt::socket_type(io::stdin()).is_err() {
+        return Ok(None);
+    }
+    let peer = rustix::net::getpeername(io::stdin())?;
+    Ok(peer.and_then(|peer| SocketAddr::try_from(peer).ok()))
+}

@@ -1,0 +1,316 @@
+//! What the user typed: stock distccd's options, and nothing derived from them. Owns the table of options.
+//!
+//! Like stock's, every option takes its value as `--x=V` or `--x V`, a later one replaces an earlier one, and words
+//! that are no options are ignored. Whatever is wrong here ends the program with exit code 101.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// The first two lines are stock's, for scripts that look at them; the third says who we are.
+const VERSION: &str = concat!(
+    "3.4 x86_64-pc-linux-gnu\n",
+    "  (protocols 1, 2 and 3) (default port 3632)\n",
+    "Pumphouse ",
+    env!("CARGO_PKG_VERSION"),
+    ": a distcc server compatible with distcc 3.4; GPL-2.0-or-later, without any warranty"
+);
+
+/// The default port, as IANA has it for distcc.
+pub const DEFAULT_PORT: u16 = 3632;
+
+/// The default port of the statistics page.
+pub const DEFAULT_STATS_PORT: u16 = 3633;
+
+/// distccd's command line.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "distccd",
+    version = VERSION,
+    about = "Compiles files that distcc clients send. Run it on trusted networks only.",
+    args_override_self = true,
+    disable_version_flag = true,
+    disable_help_flag = true
+)]
+pub struct Options {
+    /// Explain usage and exit
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+    /// Show version and exit
+    #[arg(long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
+
+    /// Listen on a socket (the default unless standard input is a socket)
+    #[arg(long, help_heading = "Mode of operation")]
+    pub daemon: bool,
+    /// Serve the one client that is connected to standard input and output
+    #[arg(long, help_heading = "Mode of operation", conflicts_with = "daemon")]
+    pub inetd: bool,
+    /// Stay in the foreground
+    #[arg(long, help_heading = "Mode of operation")]
+    pub no_detach: bool,
+    /// Accepted for stock's sake: this daemon never forks to serve
+    #[arg(long, help_heading = "Mode of operation")]
+    pub no_fork: bool,
+    /// Accepted for stock's sake
+    #[arg(long, hide = true)]
+    pub no_fifo: bool,
+    /// Debugging: --log-stderr --daemon --no-detach --log-level debug
+    #[arg(short = 'W', long, help_heading = "Mode of operation")]
+    pub wizard: bool,
+    /// End after this many seconds
+    #[arg(long, value_name = "SECONDS", hide = true)]
+    pub lifetime: Option<u64>,
+
+    /// TCP port to listen on
+    #[arg(short, long, value_name = "PORT", default_value_t = DEFAULT_PORT, help_heading = "Networking",
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: u16,
+    /// Address to listen on (default: all)
+    #[arg(long, value_name = "ADDRESS", help_heading = "Networking")]
+    pub listen: Option<String>,
+    /// Serve these clients: address, network or host name; may be repeated
+    #[arg(short, long, value_name = "IP[/BITS]", help_heading = "Networking")]
+    pub allow: Vec<String>,
+    /// Serve clients on private networks (the default when nothing is allowed)
+    #[arg(long, help_heading = "Networking")]
+    pub allow_private: bool,
+    /// Serve the statistics page over HTTP
+    #[arg(long, help_heading = "Networking")]
+    pub stats: bool,
+    /// TCP port of the statistics page
+    #[arg(long, value_name = "PORT", default_value_t = DEFAULT_STATS_PORT, help_heading = "Networking",
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub stats_port: u16,
+    /// Accepted with a warning: not built in
+    #[arg(long, help_heading = "Networking")]
+    pub zeroconf: bool,
+    /// Refused: GSS-API is not built in
+    #[arg(long, help_heading = "Networking")]
+    pub auth: bool,
+    /// Refused: GSS-API is not built in
+    #[arg(long, hide = true)]
+    pub show_principal: bool,
+    /// Refused: GSS-API is not built in
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub blacklist: Option<PathBuf>,
+    /// Refused: GSS-API is not built in
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub whitelist: Option<PathBuf>,
+
+    /// Compiles at a time (default: processors + 2)
+    #[arg(short, long, value_name = "LIMIT", help_heading = "Jobs",
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub jobs: Option<u32>,
+    /// Kill a compile that takes longer; 0 is never
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 0,
+        help_heading = "Jobs"
+    )]
+    pub job_lifetime: u64,
+    /// Lower the priority of compilers, 20 is lowest
+    #[arg(
+        short = 'N',
+        long,
+        value_name = "LEVEL",
+        default_value_t = 5,
+        help_heading = "Jobs",
+        allow_negative_numbers = true
+    )]
+    pub nice: i32,
+    /// Make the kernel prefer (1..1000) or spare (-1..-1000) this daemon's processes when memory runs out
+    #[arg(long, value_name = "N", help_heading = "Jobs", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i32).range(-1000..=1000))]
+    pub oom_score_adj: Option<i32>,
+    /// Allow -specs=FILE when FILE is a regular file below this directory
+    #[arg(long, value_name = "DIR", help_heading = "Jobs")]
+    pub sysroot: Option<PathBuf>,
+
+    /// User to become when started by root (default: distcc, distccd or nobody)
+    #[arg(long, value_name = "USER", help_heading = "Security")]
+    pub user: Option<OsString>,
+    /// Run whatever program a client names: turns off the whitelist of compilers
+    #[arg(long, help_heading = "Security")]
+    pub enable_tcp_insecure: bool,
+    /// The same as --enable-tcp-insecure
+    #[arg(long, hide = true)]
+    pub make_me_a_botnet: bool,
+
+    /// Save the daemon's process id to this file
+    #[arg(short = 'P', long, value_name = "FILE", help_heading = "Messages")]
+    pub pid_file: Option<PathBuf>,
+    /// Append messages to this file instead of syslog
+    #[arg(long, value_name = "FILE", help_heading = "Messages")]
+    pub log_file: Option<PathBuf>,
+    /// Detail of messages: critical, error, warning, notice, info, debug
+    #[arg(long, value_name = "LEVEL", help_heading = "Messages")]
+    pub log_level: Option<String>,
+    /// Send messages to standard error
+    #[arg(long, help_heading = "Messages")]
+    pub log_stderr: bool,
+    /// The same as --log-level debug
+    #[arg(long, help_heading = "Messages")]
+    pub verbose: bool,
+
+    /// Words that are no options
+    #[arg(hide = true)]
+    pub ignored: Vec<OsString>,
+}
+
+impl Options {
+    /// Reads a command line, the program's name first.
+    ///
+    /// # Errors
+    /// What to print and where; see [`clap::Error`]. `--help` and `--version` arrive as errors, too.
+    pub fn parse_from_words<I>(words: I) -> Result<Self, clap::Error>
+    where
+        I: IntoIterator,
+        I::Item: Into<OsString> + Clone,
+    {
+        let mut options = Self::try_parse_from(words)?;
+        if options.wizard {
+            options.log_stderr = true;
+            options.daemon = true;
+            options.no_detach = true;
+            options.verbose = true;
+        }
+        Ok(options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, clap::Error> {
+        Options::parse_from_words(["distccd"].into_iter().chain(line.split_whitespace()))
+    }
+
+    fn good(line: &str) -> Options {
+        parse(line).unwrap_or_else(|error| panic!("{line}: {error}"))
+    }
+
+    #[test]
+    fn every_option_of_stock_in_both_spellings() {
+        for line in [
+            "--daemon",
+            "--inetd",
+            "--no-detach",
+            "--no-fork",
+            "--no-fifo",
+            "--wizard",
+            "-W",
+            "--lifetime 5",
+            "--lifetime=5",
+            "--port 1",
+            "--port=65535",
+            "-p 4000",
+            "-p4000",
+            "--listen 127.0.0.1",
+            "--listen=::1",
+            "--allow 10.0.0.0/8",
+            "--allow=10.0.0.0/8",
+            "-a localhost",
+            "--allow-private",
+            "--stats",
+            "--stats-port 4001",
+            "--stats-port=4001",
+            "--zeroconf",
+            "--auth",
+            "--show-principal",
+            "--blacklist=/x",
+            "--whitelist=/x",
+            "--jobs 4",
+            "--jobs=4",
+            "-j 4",
+            "-j4",
+            "--job-lifetime 9",
+            "--job-lifetime=9",
+            "--nice 3",
+            "--nice=-3",
+            "--nice -3",
+            "-N 3",
+            "--oom-score-adj -500",
+            "--oom-score-adj=500",
+            "--sysroot /opt",
+            "--sysroot=/opt",
+            "--user nobody",
+            "--user=nobody",
+            "--enable-tcp-insecure",
+            "--make-me-a-botnet",
+            "--pid-file /run/x",
+            "--pid-file=/run/x",
+            "-P /run/x",
+            "--log-file /x",
+            "--log-file=/x",
+            "--log-level debug",
+            "--log-level=debug",
+            "--log-stderr",
+            "--verbose",
+            "words that are no options",
+        ] {
+            good(line);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused() {
+        for line in [
+            "--bogus",
+            "-Z",
+            "--port 0",
+            "--port 65536",
+            "--port x",
+            "--port",
+            "--jobs 0",
+            "--jobs -1",
+            "--jobs many",
+            "--nice",
+            "--nice low",
+            "--stats-port 0",
+            "--job-lifetime -1",
+            "--lifetime soon",
+            "--oom-score-adj 1001",
+            "--daemon --inetd",
+            "--daemon=yes",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_later_value_replaces_an_earlier_one_except_for_allow() {
+        let options = good("--daemon --daemon -p 5 --port 6 --allow 1.1.1.1 -a 2.2.2.2 -j 3 -j 4");
+        assert_eq!(options.port, 6);
+        assert_eq!(options.jobs, Some(4));
+        assert_eq!(options.allow, ["1.1.1.1", "2.2.2.2"]);
+    }
+
+    #[test]
+    fn defaults_are_stocks() {
+        let options = good("");
+        assert_eq!(options.port, 3632);
+        assert_eq!(options.stats_port, 3633);
+        assert_eq!(options.nice, 5);
+        assert_eq!(options.job_lifetime, 0);
+        assert!(!options.enable_tcp_insecure && !options.stats && options.jobs.is_none());
+    }
+
+    #[test]
+    fn the_wizard_is_an_abbreviation() {
+        let options = good("--wizard");
+        assert!(options.daemon && options.no_detach && options.log_stderr && options.verbose);
+    }
+
+    #[test]
+    fn version_begins_as_stocks_does() {
+        let text = parse("--version").unwrap_err().to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "distccd 3.4 x86_64-pc-linux-gnu");
+        assert_eq!(lines[1], "  (protocols 1, 2 and 3) (default port 3632)");
+        assert!(lines[2].contains("Pumphouse"));
+    }
+}

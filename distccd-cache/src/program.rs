@@ -1,0 +1,428 @@
+//! The program: everything that happens from the command line to the first client, in order. Owns the table from what
+//! can go wrong at start to an exit code.
+//!
+//! The order matters: ports are bound and the kernel is spoken to while we may be root; then root's privileges go, and
+//! only after that files are opened. The process forks, if it has to, before it has threads.
+
+use std::ffi::OsStr;
+use std::io;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::ExitCode as ProcessExit;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::exit_code::ExitCode;
+use protocol::limits::Limits;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::access::{Access, AccessError};
+use crate::detach::{Detached, PidFile, Starting, detach};
+use crate::environment::{Environment, EnvironmentError};
+use crate::inetd;
+use crate::listen::{self, ListenError};
+use crate::log::{self, Severity, Sink, notice};
+use crate::options::{DEFAULT_PORT, Options};
+use crate::privileges::{self, PrivilegesError};
+use crate::service::{MAX_CONNECTIONS, Service, ServiceSettings};
+use crate::whitelist::{Whitelist, WhitelistError};
+use crate::workshop::{JobLimits, ViewPolicy, Workshop, WorkshopError, WorkshopSettings};
+
+/// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("{0} needs GSS-API, which is not built in; use --allow, or ssh")]
+    NoGssApi(&'static str),
+    #[error("PUMPHOUSE_VIEW must be auto, namespace or rewrite, but is {0:?}")]
+    View(std::ffi::OsString),
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    Privileges(#[from] PrivilegesError),
+    #[error(transparent)]
+    Whitelist(#[from] WhitelistError),
+    #[error(transparent)]
+    Workshop(#[from] WorkshopError),
+    #[error("cannot write the pid file {}: {source}", path.display())]
+    PidFile { path: PathBuf, source: io::Error },
+    #[error("cannot {what}: {source}")]
+    System {
+        what: &'static str,
+        source: io::Error,
+    },
+}
+
+impl StartError {
+    /// The exit code, as stock's.
+    fn code(&self) -> ExitCode {
+        match self {
+            Self::NoGssApi(_) | Self::View(_) | Self::Environment(_) | Self::Access(_) => {
+                ExitCode::BadArguments
+            }
+            Self::Listen(ListenError::Address { .. } | ListenError::Inherited { .. }) => {
+                ExitCode::BadArguments
+            }
+            Self::Listen(ListenError::Bind { .. }) => ExitCode::BindFailed,
+            Self::Privileges(_) => ExitCode::SetuidFailed,
+            Self::Whitelist(WhitelistError::NothingAllowed(_)) => ExitCode::CompilerMissing,
+            Self::Whitelist(WhitelistError::List { .. }) => ExitCode::NoSuchFile,
+            Self::Workshop(_) | Self::PidFile { .. } | Self::System { .. } => ExitCode::IoError,
+        }
+    }
+}
+
+/// Names what the system refused.
+fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
+    move |source| StartError::System { what, source }
+}
+
+/// The `distccd` program.
+#[must_use]
+pub fn main() -> ProcessExit {
+    let options = match Options::parse_from_words(std::env::args_os()) {
+        Ok(options) => options,
+        Err(error) => {
+            // A terminal that is gone needs no word.
+            let _ = error.print();
+            let code = if error.use_stderr() {
+                ExitCode::BadArguments.code()
+            } else {
+                0
+            };
+            return code.into();
+        }
+    };
+    let to_stderr = options.log_stderr;
+    match run(options) {
+        Ok(code) => code.into(),
+        Err(error) => {
+            tracing::error!("{error}");
+            if !to_stderr || matches!(error.code(), ExitCode::BadArguments | ExitCode::BindFailed) {
+                eprintln!("distccd: ERROR: {error}");
+            }
+            error.code().code().into()
+        }
+    }
+}
+
+fn run(options: Options) -> Result<u8, StartError> {
+    refuse_gss_api(&options)?;
+    let environment = Environment::read()?;
+    let view = view_policy(environment.view.as_deref())?;
+    let is_inetd = options.inetd || (!options.daemon && listen::stdin_is_socket());
+    let access = Access::new(&options.allow, options.allow_private)?;
+
+    // As the user who started us.
+    let listeners = if is_inetd {
+        None
+    } else {
+        Some(Listeners::open(&options, &environment)?)
+    };
+    let oom = options.oom_score_adj.map(privileges::adjust_oom_score);
+    privileges::raise_descriptor_limit(4 * MAX_CONNECTIONS as u64);
+    let notes = privileges::give_up(options.user.as_deref())?;
+
+    // As the user who serves.
+    start_log(&options);
+    for note in notes {
+        tracing::warn!(target: "privileges", "{note}");
+    }
+    if let Some(Err(error)) = oom {
+        tracing::warn!("--oom-score-adj has no effect: {error}");
+    }
+    warn_of_options(&options, &access);
+    let whitelist = whitelist(&options, &environment)?;
+    notice!("{}", whitelist.describe());
+
+    let starting = if is_inetd || options.no_detach {
+        Starting::in_foreground()
+    } else {
+        match detach().map_err(system("go to the background"))? {
+            Detached::Daemon(starting) => starting,
+            Detached::Parent(code) => return Ok(code),
+        }
+    };
+    let served = serve(
+        &options,
+        &environment,
+        view,
+        access,
+        whitelist,
+        listeners,
+        starting,
+    );
+    match served {
+        Ok(code) => Ok(code),
+        Err((error, starting)) => {
+            if let Some(starting) = starting {
+                starting.failed(error.code().code());
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The sockets that clients come to.
+struct Listeners {
+    jobs: TcpListener,
+    statistics: Option<TcpListener>,
+}
+
+impl Listeners {
+    fn open(options: &Options, environment: &Environment) -> Result<Self, ListenError> {
+        let jobs = match environment.listen_fd {
+            Some(fd) => listen::inherit(fd)?,
+            None => listen::bind(options.listen.as_deref(), options.port)?,
+        };
+        let statistics = if options.stats {
+            Some(listen::bind(options.listen.as_deref(), options.stats_port)?)
+        } else {
+            None
+        };
+        Ok(Self { jobs, statistics })
+    }
+}
+
+/// An error at start, and the parent that still waits to hear of it.
+type StartFailure = (StartError, Option<Starting>);
+
+/// From here on the process has threads.
+fn serve(
+    options: &Options,
+    environment: &Environment,
+    view: ViewPolicy,
+    access: Access,
+    whitelist: Whitelist,
+    listeners: Option<Listeners>,
+    starting: Starting,
+) -> Result<u8, StartFailure> {
+    let mut pid_file = None;
+    let prepared = (|| {
+        let runtime = Runtime::new().map_err(system("start threads"))?;
+        let end = {
+            let _inside = runtime.enter();
+            End::new().map_err(system("watch for signals"))?
+        };
+        let settings = workshop_settings(options, environment, view);
+        let workshop = Workshop::new(settings)?;
+        notice!("{}", workshop.describe());
+        let temp_dir = environment
+            .temp_dir
+            .canonicalize()
+            .map_err(system("find the temporary directory"))?;
+        let jobs = jobs(options);
+        let service = Service::new(ServiceSettings {
+            workshop,
+            whitelist,
+            access,
+            jobs,
+            io_timeout: environment.io_timeout,
+            sysroot: options.sysroot.clone(),
+            temp_dir: temp_dir.clone(),
+            limits: Limits::DEFAULT,
+        });
+        if let Some(path) = &options.pid_file {
+            let error = |source| StartError::PidFile {
+                path: path.clone(),
+                source,
+            };
+            pid_file = Some(PidFile::write(path).map_err(error)?);
+        }
+        // Nothing else may keep a file system busy; and a core file, if one is allowed, lands there.
+        std::env::set_current_dir(temp_dir).map_err(system("enter the temporary directory"))?;
+        Ok((runtime, end, service, jobs))
+    })();
+    let (runtime, end, service, jobs) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return Err((error, Some(starting))),
+    };
+    let end = end.or_after(options.lifetime.map(Duration::from_secs));
+    let code = match listeners {
+        None => runtime
+            .block_on(inetd::serve(service, end))
+            .map_err(system("use standard input")),
+        Some(listeners) => runtime
+            .block_on(serve_network(
+                service,
+                listeners,
+                jobs,
+                starting,
+                options.log_stderr,
+                end,
+            ))
+            .map(|()| 0)
+            .map_err(system("use the listening socket")),
+    };
+    // A thread may be blocked in reading standard input for ever; it has nothing left to do.
+    runtime.shutdown_background();
+    drop(pid_file);
+    code.map_err(|error| (error, None))
+}
+
+async fn serve_network(
+    service: Arc<Service>,
+    listeners: Listeners,
+    jobs: usize,
+    starting: Starting,
+    keep_stderr: bool,
+    end: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let to_async = |listener: TcpListener| {
+        listener.set_nonblocking(true)?;
+        tokio::net::TcpListener::from_std(listener)
+    };
+    let address = listeners.jobs.local_addr()?;
+    let listener = to_async(listeners.jobs)?;
+    let statistics = listeners.statistics.map(to_async).transpose()?;
+    notice!("listening on {address}, allowing up to {jobs} active jobs");
+    starting.ready(keep_stderr);
+    service.run(listener, statistics, end).await;
+    notice!("stopped");
+    Ok(())
+}
+
+/// What ends the daemon: a signal, or `--lifetime`.
+struct End([Signal; 4]);
+
+impl End {
+    fn new() -> io::Result<Self> {
+        Ok(Self([
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::hangup())?,
+            signal(SignalKind::alarm())?,
+        ]))
+    }
+
+    async fn or_after(self, lifetime: Option<Duration>) {
+        let Self([mut terminate, mut interrupt, mut hangup, mut alarm]) = self;
+        let over = async {
+            match lifetime {
+                Some(lifetime) => tokio::time::sleep(lifetime).await,
+                None => std::future::pending().await,
+            }
+        };
+        let why = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+            _ = hangup.recv() => "SIGHUP",
+            _ = alarm.recv() => "SIGALRM",
+            () = over => "--lifetime is over",
+        };
+        notice!("stopping: {why}");
+    }
+}
+
+fn refuse_gss_api(options: &Options) -> Result<(), StartError> {
+    let given = [
+        ("--auth", options.auth),
+        ("--show-principal", options.show_principal),
+        ("--blacklist", options.blacklist.is_some()),
+        ("--whitelist", options.whitelist.is_some()),
+    ];
+    match given.into_iter().find(|&(_, given)| given) {
+        Some((option, _)) => Err(StartError::NoGssApi(option)),
+        None => Ok(()),
+    }
+}
+
+fn view_policy(value: Option<&OsStr>) -> Result<ViewPolicy, StartError> {
+    match value.map(OsStr::as_encoded_bytes) {
+        None | Some(b"auto") => Ok(ViewPolicy::Auto),
+        Some(b"namespace") => Ok(ViewPolicy::Namespace),
+        Some(b"rewrite") => Ok(ViewPolicy::Rewrite),
+        Some(_) => Err(StartError::View(value.unwrap_or_default().to_owned())),
+    }
+}
+
+/// Opens the log. A file that cannot be opened is no reason not to serve, as in stock: then syslog it is.
+fn start_log(options: &Options) {
+    let named = options
+        .log_level
+        .as_deref()
+        .map(|name| (name, Severity::from_name(name)));
+    let level = match named {
+        _ if options.verbose => Severity::Debug,
+        Some((_, Some(level))) => level,
+        Some((_, None)) | None => Severity::Notice,
+    };
+    let mut problem = None;
+    let sink = match &options.log_file {
+        _ if options.log_stderr => Sink::Stderr,
+        Some(path) => Sink::file(path).unwrap_or_else(|error| {
+            problem = Some(format!(
+                "cannot open the log file {}: {error}",
+                path.display()
+            ));
+            Sink::Syslog
+        }),
+        None => Sink::Syslog,
+    };
+    log::start(sink, level);
+    if let Some(problem) = problem {
+        eprintln!("distccd: Warning: {problem}; using syslog");
+        tracing::warn!("{problem}");
+    }
+    if let Some((name, None)) = named {
+        tracing::warn!("--log-level {name} is not known; using notice");
+    }
+}
+
+fn warn_of_options(options: &Options, access: &Access) {
+    if options.zeroconf {
+        tracing::warn!("--zeroconf has no effect: it is not built in");
+    }
+    for word in &options.ignored {
+        tracing::warn!("ignored on the command line: {}", word.display());
+    }
+    if access.is_default() {
+        tracing::warn!("no --allow was given: serving private networks only ({access})");
+    }
+    if options.listen.is_none() && options.port == DEFAULT_PORT && options.enable_tcp_insecure {
+        tracing::warn!("every allowed client may run any program here (--enable-tcp-insecure)");
+    }
+}
+
+fn whitelist(options: &Options, environment: &Environment) -> Result<Whitelist, WhitelistError> {
+    let search_path = environment.search_path.clone();
+    if let Some(list) = &environment.command_list {
+        return Whitelist::list(list, environment.command_list_words, search_path);
+    }
+    if options.enable_tcp_insecure || options.make_me_a_botnet {
+        return Ok(Whitelist::open(search_path));
+    }
+    Whitelist::directories(environment.whitelist.as_deref(), search_path)
+}
+
+fn workshop_settings(
+    options: &Options,
+    environment: &Environment,
+    view: ViewPolicy,
+) -> WorkshopSettings {
+    let mut for_compilers = environment.for_compilers.clone();
+    // A compiler that is a link to distcc after all then notices that it calls itself.
+    for_compilers.push(("_DISTCC_SAFEGUARD".into(), "1".into()));
+    WorkshopSettings {
+        temp_dir: environment.temp_dir.clone(),
+        view,
+        nice: options.nice,
+        job_lifetime: (options.job_lifetime > 0).then(|| Duration::from_secs(options.job_lifetime)),
+        keep_temps: environment.save_temps,
+        compiler_path: environment.search_path.clone(),
+        environment: for_compilers,
+        limits: JobLimits::DEFAULT,
+    }
+}
+
+/// Compiles at a time: stock's default keeps the processors busy while files are read and written.
+fn jobs(options: &Options) -> usize {
+    match options.jobs {
+        Some(jobs) => jobs as usize,
+        None => std::thread::available_parallelism().map_or(1, usize::from) + 2,
+    }
+}

@@ -1,0 +1,242 @@
+//! Reading one request from a connection, within limits of time and memory. Owns the request's share of the memory that
+//! all waiting requests may use together.
+
+use std::time::Duration;
+
+use protocol::error::WireError;
+use protocol::limits::Limits;
+use protocol::request::{Request, RequestDecoder};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// Bytes that one permit of the memory budget stands for.
+const PERMIT_BYTES: u64 = 1024;
+
+/// Permits that a connection takes at a time, so that it seldom has to.
+const PERMITS_AT_A_TIME: u64 = 256;
+
+/// Bytes read at a time.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Bytes a second that a peer must reach on average after its first silence of `io_timeout`; far below a modem's, and
+/// enough that nobody can hold a connection for ever with a byte now and then.
+const SLOWEST_RATE: u64 = 4096;
+
+/// The memory that all requests in the house may use together.
+#[derive(Debug)]
+pub(crate) struct Budget(Semaphore);
+
+impl Budget {
+    /// A budget of this many bytes.
+    pub(crate) fn new(bytes: u64) -> Self {
+        Self(Semaphore::new(
+            usize::try_from(bytes / PERMIT_BYTES).unwrap_or(Semaphore::MAX_PERMITS),
+        ))
+    }
+}
+
+/// Why there is no request.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReceiveError {
+    /// The peer went away without a word: a port scan, or a monitor that looks whether we live.
+    #[error("the client left before it sent anything")]
+    Nothing,
+    /// The peer broke the protocol, or stopped inside a message.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// The connection failed.
+    #[error("reading the request failed: {0}")]
+    Io(#[from] std::io::Error),
+    /// The peer was silent for too long, or slower than [`SLOWEST_RATE`].
+    #[error("the client sent {received} bytes of a request in {} s and was too slow", after.as_secs())]
+    TooSlow {
+        /// What had come.
+        received: u64,
+        /// How long it had taken.
+        after: Duration,
+    },
+    /// All memory for requests is taken.
+    #[error("no memory was free for the request within {} s: too many are waiting", .0.as_secs())]
+    NoMemory(Duration),
+}
+
+/// The moment by which a transfer of `bytes` that began at `start` must be done.
+pub(crate) fn deadline(start: Instant, io_timeout: Duration, bytes: u64) -> Instant {
+    start + io_timeout + Duration::from_millis(bytes.saturating_mul(1000) / SLOWEST_RATE)
+}
+
+/// Reads a request to its end, and the permits for its memory, which the caller keeps as long as the request.
+pub(crate) async fn request<'budget, R: AsyncRead + Unpin>(
+    reader: &mut R,
+    limits: Limits,
+    budget: &'budget Budget,
+    io_timeout: Duration,
+) -> Result<(Request, SemaphorePermit<'budget>), ReceiveError> {
+    let start = Instant::now();
+    let mut decoder = RequestDecoder::new(limits);
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut received = 0u64;
+    let mut held = acquire(budget, 0, io_timeout).await?;
+    loop {
+        let needed = (received + BUFFER_BYTES as u64).div_ceil(PERMIT_BYTES);
+        if needed > held.num_permits() as u64 {
+            held.merge(acquire(budget, PERMITS_AT_A_TIME, io_timeout).await?);
+        }
+        let latest = deadline(start, io_timeout, received).min(Instant::now() + io_timeout);
+        let count = match timeout_at(latest, reader.read(&mut buffer)).await {
+            Err(_) => {
+                return Err(ReceiveError::TooSlow {
+                    received,
+                    after: start.elapsed(),
+                });
+            }
+            Ok(count) => count?,
+        };
+        if count == 0 {
+            return Err(match decoder.finish() {
+                _ if received == 0 => ReceiveError::Nothing,
+                Err(error) => error.into(),
+                Ok(_) => WireError::Truncated {
+                    expected: "a request",
+                }
+                .into(),
+            });
+        }
+        received += count as u64;
+        let used = decoder.feed(&buffer[..count])?;
+        if used < count {
+            return Err(WireError::TrailingBytes(count - used).into());
+        }
+        if decoder.is_complete() {
+            return Ok((decoder.finish()?, held));
+        }
+    }
+}
+
+async fn acquire(
+    budget: &Budget,
+    permits: u64,
+    io_timeout: Duration,
+) -> Result<SemaphorePermit<'_>, ReceiveError> {
+    let permits = u32::try_from(permits).unwrap_or(u32::MAX);
+    match timeout(io_timeout, budget.0.acquire_many(permits)).await {
+        Ok(Ok(permit)) => Ok(permit),
+        // The semaphore is never closed; a closed one would have no memory either.
+        Ok(Err(_)) | Err(_) => Err(ReceiveError::NoMemory(io_timeout)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::request::Input;
+    use protocol::version::Version;
+    use tokio::io::AsyncWriteExt as _;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn sample() -> Request {
+        Request {
+            version: Version::Plain1,
+            cwd: None,
+            argv: vec![b"gcc".to_vec(), b"-c".to_vec(), b"a.c".to_vec()],
+            input: Input::Preprocessed(vec![b'x'; 200_000]),
+        }
+    }
+
+    async fn receive(bytes: &[u8], budget: &Budget) -> Result<Request, ReceiveError> {
+        let received = request(&mut &*bytes, Limits::DEFAULT, budget, SECOND).await;
+        received.map(|(request, _permit)| request)
+    }
+
+    #[tokio::test]
+    async fn a_whole_request_arrives_and_its_memory_comes_back() {
+        let budget = Budget::new(1 << 20);
+        let free = budget.0.available_permits();
+        let bytes = sample().encode();
+        assert_eq!(receive(&bytes, &budget).await.unwrap(), sample());
+        assert_eq!(budget.0.available_permits(), free);
+        let (_, held) = request(&mut &*bytes, Limits::DEFAULT, &budget, SECOND)
+            .await
+            .unwrap();
+        assert!(held.num_permits() as u64 * PERMIT_BYTES >= bytes.len() as u64);
+    }
+
+    #[tokio::test]
+    async fn a_request_cut_anywhere_is_refused() {
+        let budget = Budget::new(1 << 20);
+        let bytes = sample().encode();
+        assert!(matches!(
+            receive(&[], &budget).await,
+            Err(ReceiveError::Nothing)
+        ));
+        for end in (1..120).chain([bytes.len() - 1]) {
+            let error = receive(&bytes[..end], &budget).await.unwrap_err();
+            assert!(
+                matches!(error, ReceiveError::Wire(WireError::Truncated { .. })),
+                "{end}: {error}"
+            );
+        }
+        let longer = [bytes.as_slice(), b"x"].concat();
+        let error = receive(&longer, &budget).await.unwrap_err();
+        assert!(
+            matches!(error, ReceiveError::Wire(WireError::TrailingBytes(1))),
+            "{error}"
+        );
+        assert_eq!(
+            budget.0.available_permits(),
+            (1 << 20) / PERMIT_BYTES as usize
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_and_a_dripping_peer_are_given_up() {
+        let budget = Budget::new(1 << 20);
+        let (mut peer, mut ours) = tokio::io::duplex(64);
+        let error = request(&mut ours, Limits::DEFAULT, &budget, SECOND)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, ReceiveError::TooSlow { received: 0, .. }),
+            "{error}"
+        );
+
+        let drip = tokio::spawn(async move {
+            for byte in sample().encode() {
+                if peer.write_all(&[byte]).await.is_err() {
+                    break;
+                }
+                tokio::time::sleep(SECOND / 2).await;
+            }
+        });
+        let error = request(&mut ours, Limits::DEFAULT, &budget, SECOND)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(
+                error,
+                ReceiveError::TooSlow {
+                    received: 1..10,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        drop(ours);
+        drip.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_waits_for_memory_but_not_for_ever() {
+        let budget = Budget::new(300 * 1024);
+        let bytes = sample().encode();
+        let first = request(&mut &*bytes, Limits::DEFAULT, &budget, SECOND)
+            .await
+            .unwrap();
+        let error = receive(&bytes, &budget).await.unwrap_err();
+        assert!(matches!(error, ReceiveError::NoMemory(_)), "{error}");
+        drop(first);
+        assert!(receive(&bytes, &budget).await.is_ok());
+    }
+}
