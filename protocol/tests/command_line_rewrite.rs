@@ -89,9 +89,14 @@ fn languages() {
     assert_eq!(parse("gcc -c").preprocessed_suffix(), None);
 }
 
+/// A command, its output, its dependency file and that file's targets.
+type Names<'a> = (&'a str, Option<&'a str>, Option<&'a str>, &'a [&'a str]);
+
 #[test]
 fn names_of_outputs() {
-    let cases: [(&str, Option<&str>, Option<&str>, &[&str]); 14] = [
+    let cases: [Names; 16] = [
+        ("clang -emit-llvm -c d/a.c", Some("a.bc"), None, &[]),
+        ("clang -emit-llvm -S d/a.c", Some("a.ll"), None, &[]),
         ("gcc -c d/a.b.c", Some("a.b.o"), None, &[]),
         ("gcc -S d/a.c -MD", Some("a.s"), Some("a.d"), &["a.o"]),
         (
@@ -191,6 +196,7 @@ fn the_environment_asks_for_dependencies() {
         [(b"a.o".to_vec(), true)]
     );
     assert_eq!(command.dependency_file(Some(b"")), None);
+    assert_eq!(parse("clang -c a.c").dependency_file(Some(b"all.d")), None);
     let own = parse("gcc -c a.c -MD -o y.o").dependency_file(Some(b"all.d"));
     assert_eq!(own.map(|file| file.path), Some(b"y.d".to_vec()));
 }
@@ -360,6 +366,7 @@ fn a_server_refuses_what_brings_code_or_writes() {
         "clang -c a.c --ld-path=/x",
         "clang -c a.c --config=x",
         "clang -c a.c -Xclang -load -Xclang x",
+        "clang -c a.c -Xclang -header-include-file -Xclang /etc/x",
         "clang -c a.c -Xclang=-load -Xclang x",
         "clang -c a.c -fpass-plugin=x",
         "clang -c a.c -mllvm -load=x",

@@ -276,11 +276,11 @@ fn options_that_keep_a_job_here() {
         ),
         (
             "clang -Xclang -load -Xclang x.so -c a.c",
-            "local: -Xclang brings code into the compiler",
+            "local: -Xclang -load brings code into the compiler",
         ),
         (
             "clang -Xclang -emit-pch -c a.c",
-            "local: -Xclang passes on a word of unknown meaning",
+            "local: -Xclang -emit-pch is not distributed",
         ),
         (
             "g++ -fmodules-ts -c a.cc",
@@ -294,6 +294,24 @@ fn options_that_keep_a_job_here() {
             "clang -include-pch x.pch -c a.c",
             "local: -include-pch reads a file that is not shipped",
         ),
+        (
+            "gcc -frecord-gcc-switches -c a.c",
+            "local: -frecord-gcc-switches puts the command line into the output",
+        ),
+        (
+            "clang -grecord-gcc-switches -c a.c",
+            "local: -grecord-gcc-switches puts the command line into the output",
+        ),
+        ("gcc -grecord-gcc-switches -fverbose-asm -c a.c", "pump"),
+        (
+            "gcc -fverbose-asm -S a.c",
+            "local: -fverbose-asm puts the command line into the output",
+        ),
+        (
+            "clang -emit-interface-stubs -c a.c",
+            "local: -emit-interface-stubs is not distributed",
+        ),
+        ("nvcc -c a.cc", "local: nvcc is not gcc or clang"),
         ("gcc -frepo -c a.c", "local: -frepo is not distributed"),
         (
             "gcc -dumpbase x -c a.c",
@@ -359,7 +377,7 @@ fn jobs_that_are_preprocessed_here() {
         ),
         (
             "gcc -Xpreprocessor -what -c a.c",
-            "plain: -Xpreprocessor passes an unknown word to the preprocessor",
+            "plain: -Xpreprocessor -what passes an unknown word to the preprocessor",
         ),
         ("gcc -H -c a.c", "plain: -H prints the names of headers"),
         (
@@ -368,7 +386,7 @@ fn jobs_that_are_preprocessed_here() {
         ),
         (
             "clang -Xclang -Ix -c a.c",
-            "plain: -Xclang passes an unknown word to the preprocessor",
+            "plain: -Xclang -Ix passes an unknown word to the preprocessor",
         ),
     ]);
 }

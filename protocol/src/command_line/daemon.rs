@@ -25,7 +25,10 @@ impl CommandLine {
         if item.role == Role::ResponseFile {
             return Some(RefusedClass::ReadsOptions);
         }
-        let row = item.row?;
+        let Some(row) = item.row else {
+            // Many front end options write files; those that the table does not know may be such.
+            return (item.carrier == Some(Forward::Clang)).then_some(RefusedClass::WritesFile);
+        };
         if row.refused.is_some() {
             return row.refused;
         }

@@ -229,6 +229,8 @@ pub enum LocalClass {
     ShowsCommands,
     /// Changes how output files are named.
     NamesOutputs,
+    /// Puts the command line into the output.
+    RecordsCommand,
     /// Several compiles in one command (offloading, several architectures).
     SeveralCompiles,
     /// Passes words on whose meaning is unknown here.

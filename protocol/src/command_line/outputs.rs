@@ -48,6 +48,15 @@ impl CommandLine {
         if let Some(output) = self.output() {
             return Some(output.to_vec());
         }
+        let llvm = self
+            .items()
+            .iter()
+            .any(|item| self.bytes(item.text) == b"-emit-llvm");
+        let suffix = match suffix {
+            b".o" if llvm => b".bc",
+            _ if llvm => b".ll",
+            _ => suffix,
+        };
         Some(with_suffix(base_name(self.source()?), suffix))
     }
 
@@ -60,11 +69,11 @@ impl CommandLine {
     /// The dependency file that the compile writes, if any.
     ///
     /// `dependencies_output` is the environment variable `DEPENDENCIES_OUTPUT` ("FILE" or "FILE
-    /// TARGET"), which the compilers heed only without `-MD` and `-MMD`.
+    /// TARGET"), which gcc heeds only without `-MD` and `-MMD`, and clang never.
     pub fn dependency_file(&self, dependencies_output: Option<&[u8]>) -> Option<DependencyFile> {
         let dependencies = self.dependencies();
         if !dependencies.wanted {
-            let (path, _) = split_environment(dependencies_output?)?;
+            let (path, _) = self.environment(dependencies_output)?;
             return Some(DependencyFile {
                 path: path.to_vec(),
                 user_only: true,
@@ -83,6 +92,15 @@ impl CommandLine {
         })
     }
 
+    /// File and target in `DEPENDENCIES_OUTPUT`, which clang does not heed.
+    fn environment<'a>(&self, value: Option<&'a [u8]>) -> Option<(&'a [u8], Option<&'a [u8]>)> {
+        if self.kind().is_clang() {
+            None
+        } else {
+            split_environment(value?)
+        }
+    }
+
     /// The targets that the dependency file names: text, and whether make's quoting applies.
     /// Empty when no dependency file is written.
     pub fn dependency_targets(&self, dependencies_output: Option<&[u8]>) -> Vec<(Word, bool)> {
@@ -92,7 +110,7 @@ impl CommandLine {
                 .map(|target| (target, true))
         };
         if !dependencies.wanted {
-            return match dependencies_output.and_then(split_environment) {
+            return match self.environment(dependencies_output) {
                 None => Vec::new(),
                 Some((_, Some(target))) => vec![(target.to_vec(), false)],
                 Some((_, None)) => default().into_iter().collect(),

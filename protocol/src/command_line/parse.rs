@@ -148,12 +148,19 @@ impl CommandLine {
         item.value.map(|span| self.bytes(span))
     }
 
-    /// The word that an item starts with, for messages.
+    /// The word that an item starts with, for messages; with its carrier when that is a word of
+    /// its own (`-Xclang -load`).
     pub fn shown(&self, item: &Item) -> Word {
-        self.words
+        let first = self
+            .words
             .get(item.words.start)
             .cloned()
-            .unwrap_or_default()
+            .unwrap_or_default();
+        if item.carrier.is_some() && item.text.word != item.words.start {
+            [&first, &b" "[..], self.bytes(item.text)].concat()
+        } else {
+            first
+        }
     }
 }
 

@@ -31,6 +31,8 @@ pub enum LocalReason {
     ConfigureProbe(Word),
     /// Assembler source.
     Assembler,
+    /// A compiler with a command line of its own (`nvcc`).
+    Compiler(Word),
     /// `-x` names a language that is not distributed, or the suffix does.
     Language(Word),
     /// A suffix that servers do not know, so they would not find the source.
@@ -107,6 +109,7 @@ impl fmt::Display for LocalReason {
             }
             Self::ConfigureProbe(word) => write!(f, "{} is a configure probe", Shown(word)),
             Self::Assembler => f.write_str("assembler source is assembled here"),
+            Self::Compiler(word) => write!(f, "{} is not gcc or clang", Shown(word)),
             Self::Language(word) => write!(f, "language of {} is not distributed", Shown(word)),
             Self::Suffix(word) => write!(f, "servers do not know the suffix of {}", Shown(word)),
             Self::PrecompiledHeader => f.write_str("makes a precompiled header"),
@@ -134,6 +137,7 @@ fn fmt_local_class(f: &mut fmt::Formatter<'_>, class: LocalClass, word: &Shown<'
         LocalClass::Statistics => write!(f, "{word} reports on this very run"),
         LocalClass::ShowsCommands => write!(f, "{word} shows commands with this machine's paths"),
         LocalClass::NamesOutputs => write!(f, "{word} changes how outputs are named"),
+        LocalClass::RecordsCommand => write!(f, "{word} puts the command line into the output"),
         LocalClass::SeveralCompiles => write!(f, "{word} makes several compiles of one"),
         LocalClass::UnknownForwarded => write!(f, "{word} passes on a word of unknown meaning"),
         LocalClass::Unsupported => write!(f, "{word} is not distributed"),

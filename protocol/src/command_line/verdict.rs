@@ -41,6 +41,9 @@ fn local_reason(command: &CommandLine) -> Option<LocalReason> {
             command.shown(item),
         ));
     }
+    if command.kind() == CompilerKind::Nvcc {
+        return Some(LocalReason::Compiler(command.compiler().to_vec()));
+    }
     by_operands_that_hide(command)
         .or_else(|| by_action(command))
         .or_else(|| by_source(command))
@@ -122,6 +125,13 @@ fn by_output(command: &CommandLine) -> Option<LocalReason> {
     to_stdout.then_some(LocalReason::StandardOutput)
 }
 
+/// clang's options that put the whole command line into debug information.
+const CLANG_RECORDS: [&[u8]; 2] = [b"-grecord-gcc-switches", b"-grecord-command-line"];
+
+fn item_is(item: &Item, words: &[&[u8]], command: &CommandLine) -> bool {
+    words.contains(&command.bytes(item.text))
+}
+
 /// One option's own reason.
 fn by_item(command: &CommandLine, item: &Item) -> Option<LocalReason> {
     let because = |class| Some(LocalReason::Option(class, command.shown(item)));
@@ -147,6 +157,15 @@ fn by_item(command: &CommandLine, item: &Item) -> Option<LocalReason> {
         }
         _ if row.spelling == "-fuse-ld=" && value.contains(&b'/') => {
             because(LocalClass::RunsProgram)
+        }
+        // gcc notes only what changes code, unless told otherwise; clang notes every word.
+        _ if command.kind().is_clang() && item_is(item, &CLANG_RECORDS, command) => {
+            because(LocalClass::RecordsCommand)
+        }
+        _ if command.action() == Action::Assemble
+            && item_is(item, &[b"-fverbose-asm"], command) =>
+        {
+            because(LocalClass::RecordsCommand)
         }
         // Only the compiler proper may be told to write elsewhere by a carried word.
         Meaning::Output | Meaning::Action(_) | Meaning::Language if item.carrier.is_some() => {

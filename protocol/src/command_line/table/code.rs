@@ -21,7 +21,6 @@ pub(super) const ROWS: &[OptionRow] = &[
         .refused(RefusedClass::Specs)
         .path(),
     row("--std", Long, Standard),
-    row("-Wfatal-errors", Nothing, Warning).probe(Probe::Drop),
     row("-ansi", Nothing, Standard),
     row("-coverage", Nothing, Code).local(Profile),
     row("-cuid=", Joined, Code).local(Unsupported),
@@ -31,12 +30,14 @@ pub(super) const ROWS: &[OptionRow] = &[
     row("-fcoarray", Joined, Code).local(Unsupported),
     row("-fcompare-debug", Joined, Code).local(SeveralCompiles),
     row("-fcondition-coverage", Nothing, Code).local(Profile),
+    row("-fcoverage-prefix-map=", Joined, Meaning::Debug),
     row("-fcreate-profile", Nothing, Code).local(Profile),
     row("-fcs-profile-generate", Joined, Code).local(Profile),
     row("-fcs-profile-use", Joined, Code).local(Profile),
     row("-fcx-limited-range", Nothing, Code),
     row("-fdebug-compilation-dir", JoinedOrSeparate, Meaning::Debug),
     row("-fdebug-default-version=", Joined, Meaning::Debug),
+    row("-fdebug-prefix-map=", Joined, Meaning::Debug),
     row("-fdeps-", Joined, Code)
         .local(Modules)
         .refused(RefusedClass::WritesFile),
@@ -46,10 +47,15 @@ pub(super) const ROWS: &[OptionRow] = &[
         .local(ReadsFile)
         .path(),
     row("-fexperimental-openacc-macro-override", Separate, Code),
+    row("-ffile-prefix-map=", Joined, Meaning::Debug),
     row("-fimplicit-module", Joined, Code).local(Modules),
     row("-fintegrated-cc1", Nothing, Code),
+    row("-fmacro-prefix-map=", Joined, Meaning::Debug),
     row("-fmem-report", Joined, Code).local(Statistics),
-    row("-fmodule", Joined, Code).local(Modules),
+    row("-fmessage-length=", Joined, Warning),
+    row("-fmodule", Joined, Code)
+        .local(Modules)
+        .refused(RefusedClass::WritesFile),
     row("-fmodules-user-build-path", Separate, Code).local(Modules),
     row("-fno-module", Joined, Code),
     row("-foffload", Joined, Code).local(SeveralCompiles),
@@ -59,6 +65,7 @@ pub(super) const ROWS: &[OptionRow] = &[
         .local(RunsProgram)
         .refused(RefusedClass::LoadsCode)
         .path(),
+    row("-fpath-coverage", Nothing, Code).local(Profile),
     row("-fplugin-arg-", Joined, Code)
         .local(RunsProgram)
         .refused(RefusedClass::LoadsCode),
@@ -78,9 +85,12 @@ pub(super) const ROWS: &[OptionRow] = &[
     row("-fprofile-reproducible", Joined, Code),
     row("-fprofile-update", Joined, Code),
     row("-fprofile-values", Nothing, Code),
+    row("-frandom-seed=", Joined, Code).probe(Probe::Drop),
     row("-frandomize-layout-seed-file=", Joined, Code)
         .local(ReadsFile)
         .path(),
+    row("-frecord-command-line", Nothing, Code).local(LocalClass::RecordsCommand),
+    row("-frecord-gcc-switches", Nothing, Code).local(LocalClass::RecordsCommand),
     row("-frepo", Nothing, Code).local(Unsupported),
     row("-fsanitize-blacklist=", Joined, Code)
         .local(ReadsFile)

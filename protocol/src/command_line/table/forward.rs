@@ -5,7 +5,7 @@ use crate::command_line::option::{
 };
 use LocalClass::{RunsProgram, UnknownForwarded};
 use Meaning::Code;
-use Takes::{Joined, Long, Nothing, Separate};
+use Takes::{Joined, JoinedAndSeparate, Long, Nothing, Separate};
 
 const fn forward(spelling: &'static str, takes: Takes, to: Forward) -> OptionRow {
     row(spelling, takes, Meaning::Forward(to))
@@ -23,7 +23,7 @@ pub(super) const ROWS: &[OptionRow] = &[
     forward("-Xclang", Separate, Forward::Clang),
     forward("-Xclang=", Joined, Forward::Clang),
     forward("-Xlinker", Separate, Forward::Linker),
-    forward("-Xoffload-linker", Separate, Forward::Linker),
+    forward("-Xoffload-linker", JoinedAndSeparate, Forward::Linker),
     forward("-Xpreprocessor", Separate, Forward::Preprocessor),
     row("-add-plugin", Separate, Code)
         .local(RunsProgram)

@@ -58,6 +58,8 @@ pub(super) const ROWS: &[OptionRow] = &[
     row("--version", Nothing, Code).local(NotACompile),
     row("--via-file-asm", Nothing, Code),
     row("-E", Nothing, Meaning::Action(Action::Preprocess)),
+    row("-G", JoinedOrSeparate, Code),
+    row("-G=", Joined, Code),
     row("-O", Joined, Code),
     row("-Q", Nothing, Code).local(Statistics),
     row("-Qn", Nothing, Code),
@@ -104,7 +106,7 @@ pub(super) const ROWS: &[OptionRow] = &[
     row("-dumpmachine", Nothing, Code).local(NotACompile),
     row("-dumpspecs", Nothing, Code).local(NotACompile),
     row("-dumpversion", Nothing, Code).local(NotACompile),
-    row("-emit-ast", Nothing, Code).local(LocalClass::Unsupported),
+    row("-emit-", Joined, Code).local(LocalClass::Unsupported),
     row("-emit-llvm", Nothing, Code),
     row("-f", Joined, Code),
     row(

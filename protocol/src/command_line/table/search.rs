@@ -38,7 +38,8 @@ pub(super) const ROWS: &[OptionRow] = &[
         .local(LocalClass::RunsProgram)
         .refused(RefusedClass::RunsProgram)
         .path(),
-    row("--stdlib=", Joined, Search(Toolchain)),
+    row("--resource", Long, Search(Toolchain)).path(),
+    row("--stdlib", Long, Search(Toolchain)),
     row("--sysroot", Long, Search(Sysroot)).path(),
     row("--system-header-prefix=", Joined, Code),
     row(

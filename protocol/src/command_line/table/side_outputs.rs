@@ -41,8 +41,14 @@ pub(super) const ROWS: &[OptionRow] = &[
     row("-fcrash-diagnostics", Joined, Code)
         .writes(CrashReport)
         .refused(WritesFile),
+    row("-fdiagnostics-add-output=", Joined, Code)
+        .writes(Diagnostics)
+        .refused(WritesFile),
     row("-fdiagnostics-format=json-file", Nothing, Code).writes(Diagnostics),
     row("-fdiagnostics-format=sarif-file", Nothing, Code).writes(Diagnostics),
+    row("-fdiagnostics-set-output=", Joined, Code)
+        .writes(Diagnostics)
+        .refused(WritesFile),
     row("-fdump-", Joined, Code)
         .writes(Dump)
         .refused(WritesFile),
