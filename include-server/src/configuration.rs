@@ -96,6 +96,8 @@ pub struct Dialect {
     pub strict_comma_paste: bool,
     /// `true` and `false` are known in `#if`.
     pub true_false: bool,
+    /// `and`, `or`, `not` and their like are operators in `#if` (C++ without `-fno-operator-names`).
+    pub operator_names: bool,
     /// Plain `char` is signed.
     pub signed_char: bool,
     /// `wchar_t` is signed.
@@ -229,6 +231,7 @@ impl Dialect {
             true_false: cxx
                 || (year >= 2023
                     && (clang || matches!(family, CompilerFamily::Gcc { major } if major >= 13))),
+            operator_names: cxx,
             signed_char: true,
             signed_wchar: true,
             wchar_bits: 32,
@@ -244,7 +247,7 @@ impl Dialect {
             b"-fno-dollars-in-identifiers" => self.lexing.dollars = false,
             b"-fextended-identifiers" => self.lexing.extended_identifiers = true,
             b"-fno-extended-identifiers" => self.lexing.extended_identifiers = false,
-            b"-fno-operator-names" => {}
+            b"-fno-operator-names" => self.operator_names = false,
             _ => {}
         }
     }

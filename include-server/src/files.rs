@@ -184,6 +184,8 @@ impl Entry {
 #[derive(Default)]
 pub struct FileTable {
     entries: DashMap<(u64, u64), Entry>,
+    /// Programs of texts that are no files (the compiler's built-in macros), by the address of the text, which is kept alive.
+    generated: DashMap<(usize, LexingMode), (Arc<[u8]>, Arc<Program>)>,
 }
 
 impl FileTable {
@@ -205,6 +207,18 @@ impl FileTable {
             contents: HashMap::new(),
             buffer: Vec::new(),
         }
+    }
+
+    /// The program of a text that is no file and is shared by many scans.
+    pub fn generated(&self, text: &Arc<[u8]>, mode: LexingMode) -> Arc<Program> {
+        let key = (text.as_ptr() as usize, mode);
+        if let Some(kept) = self.generated.get(&key) {
+            return Arc::clone(&kept.1);
+        }
+        let program = Arc::new(Program::build(text, mode));
+        self.generated
+            .insert(key, (Arc::clone(text), Arc::clone(&program)));
+        program
     }
 
     /// Number of files kept.

@@ -1,0 +1,408 @@
+//! Expansion, by a stack of token lists: the line, the replacement lists being read, and arguments being expanded.
+//!
+//! A macro is disabled from the moment its replacement list is pushed until the list is used up and popped, exactly as in gcc and
+//! clang; a disabled name that is read is marked for good.
+
+use std::sync::Arc;
+
+use super::{Builtin, Definition, Macros};
+use crate::atom::{Atom, known};
+use crate::configuration::{LexingMode, Question};
+use crate::decline::Decline;
+use crate::program::{Kind, NO_EXPAND, Program, SPACE, Token, TokenRange};
+
+/// Why expansion or evaluation stops.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The compiler would reject the directive.
+    Malformed(String),
+    /// The scanner does not follow this.
+    Unsupported(String),
+    /// Only the compiler knows, and it could not be asked.
+    Unknown(String),
+    /// The budget is used up.
+    TooMuchWork,
+    /// A reason that is complete by itself.
+    Declined(Box<Decline>),
+}
+
+impl Fault {
+    pub(crate) fn malformed<T>(what: impl Into<String>) -> Result<T, Fault> {
+        Err(Fault::Malformed(what.into()))
+    }
+}
+
+/// A header's name with its style.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderName {
+    /// `<name>` rather than `"name"`.
+    pub bracket: bool,
+    /// The name.
+    pub name: Vec<u8>,
+}
+
+/// What expansion needs to know about the place it happens in.
+pub trait Environment {
+    /// The value of a built-in that stands for one token.
+    fn value(&mut self, builtin: Builtin) -> Result<Token, Fault>;
+    /// Whether `__has_include` (or, with `next`, `__has_include_next`) finds a file.
+    fn has_include(&mut self, next: bool, header: &HeaderName) -> Result<bool, Fault>;
+    /// The compiler's answer.
+    fn ask(&mut self, question: &Question) -> Result<i64, Fault>;
+}
+
+/// Rules of the configuration that expansion follows.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// For lexing the results of `##`.
+    pub mode: LexingMode,
+    /// `,##__VA_ARGS__` keeps its comma when there is no other parameter.
+    pub strict_comma_paste: bool,
+    /// White space around arguments is remembered (gcc, in `#include`).
+    pub padding: bool,
+}
+
+enum Tokens {
+    Program(Arc<Program>, TokenRange),
+    Owned(Vec<Token>),
+}
+
+struct Context {
+    tokens: Tokens,
+    at: usize,
+    /// The macro to enable again when the list is used up.
+    name: Option<Atom>,
+    /// Reading stops at the end of this list.
+    barrier: bool,
+    /// The first token's white space is that of the macro's name (clang).
+    first_space: Option<bool>,
+}
+
+impl Context {
+    fn take(&mut self) -> Option<Token> {
+        let tokens = match &self.tokens {
+            Tokens::Program(program, range) => program.tokens(*range),
+            Tokens::Owned(tokens) => tokens,
+        };
+        let mut token = *tokens.get(self.at)?;
+        if self.at == 0
+            && let Some(space) = self.first_space
+        {
+            token.flags = (token.flags & !SPACE) | if space { SPACE } else { 0 };
+        }
+        self.at += 1;
+        Some(token)
+    }
+}
+
+/// How deep arguments may nest in arguments.
+const NESTING_LIMIT: u32 = 256;
+
+/// Reads one directive's tokens with expansion.
+pub struct Expander<'e, E: Environment> {
+    pub(super) macros: &'e mut Macros,
+    environment: &'e mut E,
+    pub(super) rules: Rules,
+    contexts: Vec<Context>,
+    nesting: u32,
+    /// Tokens that may still be produced.
+    budget: &'e mut u64,
+}
+
+impl<'e, E: Environment> Expander<'e, E> {
+    /// An expander of one line.
+    pub fn new(
+        macros: &'e mut Macros,
+        environment: &'e mut E,
+        rules: Rules,
+        budget: &'e mut u64,
+        program: Arc<Program>,
+        line: TokenRange,
+    ) -> Expander<'e, E> {
+        let base = Context {
+            tokens: Tokens::Program(program, line),
+            at: 0,
+            name: None,
+            barrier: true,
+            first_space: None,
+        };
+        Expander {
+            macros,
+            environment,
+            rules,
+            contexts: vec![base],
+            nesting: 0,
+            budget,
+        }
+    }
+
+    /// Whether a name is defined, for `defined`.
+    pub fn is_defined(&mut self, name: Atom) -> bool {
+        self.macros.read(name).is_some()
+    }
+
+    /// Whether an assertion holds.
+    pub fn is_asserted(&self, predicate: Atom, answer: Option<&[u8]>) -> bool {
+        self.macros.is_asserted(predicate, answer)
+    }
+
+    /// The next token, expanded where `expand` says so; paddings are left out.
+    pub fn next(&mut self, expand: bool) -> Result<Token, Fault> {
+        loop {
+            let token = self.next_with_padding(expand)?;
+            if token.kind != Kind::Padding {
+                return Ok(token);
+            }
+        }
+    }
+
+    /// Whether the next token is that punctuator; it is not consumed.
+    pub fn follows(&mut self, punctuator: Atom) -> Result<bool, Fault> {
+        let token = self.next(false)?;
+        self.put_back(token);
+        Ok(token.is(punctuator))
+    }
+
+    /// Undoes the reading of the token that was read last.
+    fn put_back(&mut self, token: Token) {
+        if token.kind != Kind::End
+            && let Some(context) = self.contexts.last_mut()
+        {
+            context.at -= 1;
+        }
+    }
+
+    /// Takes `count` tokens from the budget.
+    pub(super) fn spend(&mut self, count: usize) -> Result<(), Fault> {
+        *self.budget = self
+            .budget
+            .checked_sub(count as u64)
+            .ok_or(Fault::TooMuchWork)?;
+        Ok(())
+    }
+
+    fn raw(&mut self) -> Result<Token, Fault> {
+        self.spend(1)?;
+        loop {
+            let Some(context) = self.contexts.last_mut() else {
+                return Ok(Token::END);
+            };
+            if let Some(token) = context.take() {
+                return Ok(token);
+            }
+            if context.barrier {
+                return Ok(Token::END);
+            }
+            self.pop();
+        }
+    }
+
+    fn pop(&mut self) {
+        if let Some(Context {
+            name: Some(name), ..
+        }) = self.contexts.pop()
+        {
+            self.macros.set_disabled(name, false);
+        }
+    }
+
+    fn next_with_padding(&mut self, expand: bool) -> Result<Token, Fault> {
+        loop {
+            let mut token = self.raw()?;
+            if token.kind != Kind::Identifier || token.flags & NO_EXPAND != 0 {
+                return Ok(token);
+            }
+            let Some(definition) = self.macros.read(token.atom) else {
+                return Ok(token);
+            };
+            if self.macros.is_disabled(token.atom) {
+                token.flags |= NO_EXPAND;
+                return Ok(token);
+            }
+            if !expand {
+                return Ok(token);
+            }
+            match definition {
+                Definition::Builtin(Builtin::Pragma) => return Ok(token),
+                Definition::Builtin(builtin) => return self.builtin(token, builtin),
+                Definition::User { program, index } => {
+                    if !self.enter(token, program, index)? {
+                        return Ok(token);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Pushes the replacement of a macro; false when it is function-like and no `(` follows.
+    fn enter(&mut self, name: Token, program: u32, index: u32) -> Result<bool, Fault> {
+        let program = Arc::clone(self.macros.program(program));
+        let definition = &program.macros[index as usize];
+        let mut arguments = Vec::new();
+        if let Some(parameters) = &definition.parameters {
+            let open = self.next(false)?;
+            if !open.is(known::OPEN) {
+                self.put_back(open);
+                return Ok(false);
+            }
+            arguments = self.collect(name.atom, parameters)?;
+        }
+        let space = self.rules.mode.clang.then_some(name.has_space());
+        let tokens = if definition.needs_substitution {
+            Tokens::Owned(self.substitute(&program, definition, &mut arguments)?)
+        } else {
+            Tokens::Program(Arc::clone(&program), definition.body)
+        };
+        self.macros.set_disabled(name.atom, true);
+        self.contexts.push(Context {
+            tokens,
+            at: 0,
+            name: Some(name.atom),
+            barrier: false,
+            first_space: space,
+        });
+        Ok(true)
+    }
+
+    /// The tokens of an argument, one by one, for the collection of arguments.
+    pub(super) fn argument_token(&mut self) -> Result<Token, Fault> {
+        self.next_with_padding(false)
+    }
+
+    /// Expands tokens completely and by themselves.
+    pub(super) fn expand_alone(&mut self, tokens: &[Token]) -> Result<Vec<Token>, Fault> {
+        if self.nesting >= NESTING_LIMIT {
+            return Err(Fault::TooMuchWork);
+        }
+        self.nesting += 1;
+        let base = Context {
+            tokens: Tokens::Owned(tokens.to_vec()),
+            at: 0,
+            name: None,
+            barrier: true,
+            first_space: None,
+        };
+        self.contexts.push(base);
+        let mut expanded = Vec::new();
+        loop {
+            let token = self.next_with_padding(true)?;
+            if token.kind == Kind::End {
+                break;
+            }
+            expanded.push(token);
+        }
+        self.pop();
+        self.nesting -= 1;
+        Ok(expanded)
+    }
+
+    fn builtin(&mut self, name: Token, builtin: Builtin) -> Result<Token, Fault> {
+        let mut token = match builtin {
+            Builtin::HasInclude | Builtin::HasIncludeNext => {
+                let header = self.header_operand(name)?;
+                let found = self
+                    .environment
+                    .has_include(builtin == Builtin::HasIncludeNext, &header)?;
+                let atom = if found { known::ONE } else { known::ZERO };
+                Token {
+                    kind: Kind::Number,
+                    flags: 0,
+                    atom,
+                }
+            }
+            Builtin::HasEmbed => return Err(Fault::Unsupported("__has_embed".into())),
+            Builtin::Question => {
+                let question = Question::Call(self.call(name)?);
+                let value = self.environment.ask(&question)?;
+                Token {
+                    kind: Kind::Number,
+                    flags: 0,
+                    atom: Atom::of(value.to_string().as_bytes()),
+                }
+            }
+            _ => self.environment.value(builtin)?,
+        };
+        token.flags |= name.flags & SPACE;
+        Ok(token)
+    }
+
+    /// The operand of `__has_include`.
+    fn header_operand(&mut self, name: Token) -> Result<HeaderName, Fault> {
+        if !self.next(true)?.is(known::OPEN) {
+            return Fault::malformed(format!("missing '(' after {}", name.atom.display()));
+        }
+        let first = self.next(true)?;
+        let Some(header) = self.header_name(first)? else {
+            return Fault::malformed(format!(
+                "{} expects \"FILENAME\" or <FILENAME>",
+                name.atom.display()
+            ));
+        };
+        if !self.next(true)?.is(known::CLOSE) {
+            return Fault::malformed(format!("missing ')' after {}", name.atom.display()));
+        }
+        Ok(header)
+    }
+
+    /// The header name that begins with `first`; `None` if none does.
+    pub fn header_name(&mut self, first: Token) -> Result<Option<HeaderName>, Fault> {
+        let spelling = first.spelling();
+        match (first.kind, spelling) {
+            (Kind::String, [b'"', name @ .., b'"']) => Ok(Some(HeaderName {
+                bracket: false,
+                name: name.to_vec(),
+            })),
+            (Kind::HeaderName, [b'<', name @ .., b'>']) => Ok(Some(HeaderName {
+                bracket: true,
+                name: name.to_vec(),
+            })),
+            _ if first.is(known::LESS) => {
+                let mut name = Vec::new();
+                loop {
+                    let token = self.next(true)?;
+                    if token.is(known::GREATER) {
+                        return Ok(Some(HeaderName {
+                            bracket: true,
+                            name,
+                        }));
+                    }
+                    if token.kind == Kind::End {
+                        return Fault::malformed("missing terminating > character");
+                    }
+                    if token.has_space() {
+                        name.push(b' ');
+                    }
+                    name.extend_from_slice(token.spelling());
+                }
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The text of a call of a function-like built-in. gcc expands its argument, clang does not.
+    fn call(&mut self, name: Token) -> Result<Vec<u8>, Fault> {
+        let expand = !self.rules.mode.clang;
+        let mut text = name.atom.spelling().to_vec();
+        if !self.next(expand)?.is(known::OPEN) {
+            return Fault::malformed(format!("missing '(' after {}", name.atom.display()));
+        }
+        text.push(b'(');
+        let mut depth = 1;
+        while depth > 0 {
+            let token = self.next(expand)?;
+            match token.kind {
+                Kind::End => {
+                    return Fault::malformed(format!("missing ')' after {}", name.atom.display()));
+                }
+                _ if token.is(known::OPEN) => depth += 1,
+                _ if token.is(known::CLOSE) => depth -= 1,
+                _ => {}
+            }
+            if token.has_space() && text.last() != Some(&b'(') && !token.is(known::CLOSE) {
+                text.push(b' ');
+            }
+            text.extend_from_slice(token.spelling());
+        }
+        Ok(text)
+    }
+}

@@ -1,0 +1,354 @@
+//! Arguments, and their substitution into a replacement list: `#`, `##`, `__VA_ARGS__`, `__VA_OPT__` and GNU's `, ## args`.
+
+use super::Fault;
+use super::expand::{Environment, Expander};
+use crate::atom::{Atom, known};
+use crate::lexer::Cursor;
+use crate::program::{
+    Kind, MacroDefinition, PASTE_LEFT, Parameters, Program, SOURCELESS, SPACE, STRINGIFY, Token,
+};
+
+/// The largest replacement in tokens.
+const REPLACEMENT_LIMIT: usize = 1 << 22;
+
+/// One argument of a call.
+pub(super) struct Argument {
+    raw: Vec<Token>,
+    expanded: Option<Vec<Token>>,
+    /// The call has no such argument at all (a variadic one left out).
+    missing: bool,
+}
+
+fn placemarker() -> Token {
+    Token {
+        kind: Kind::Placemarker,
+        flags: 0,
+        atom: known::EMPTY,
+    }
+}
+
+fn is_real(token: &Token) -> bool {
+    !matches!(token.kind, Kind::Padding | Kind::Placemarker)
+}
+
+impl<E: Environment> Expander<'_, E> {
+    /// Reads the arguments of a call, after its `(`.
+    pub(super) fn collect(
+        &mut self,
+        name: Atom,
+        parameters: &Parameters,
+    ) -> Result<Vec<Argument>, Fault> {
+        let expected = parameters.names.len();
+        let mut arguments: Vec<Vec<Token>> = vec![Vec::new()];
+        let mut depth = 0u32;
+        loop {
+            let token = self.argument_token()?;
+            if token.kind == Kind::End {
+                return Fault::malformed(format!(
+                    "unterminated argument list invoking macro \"{}\"",
+                    name.display()
+                ));
+            }
+            if token.is(known::CLOSE) && depth == 0 {
+                break;
+            }
+            let last_takes_all = parameters.variadic && arguments.len() == expected;
+            if token.is(known::COMMA) && depth == 0 && !last_takes_all {
+                arguments.push(Vec::new());
+                continue;
+            }
+            if token.is(known::OPEN) {
+                depth += 1;
+            } else if token.is(known::CLOSE) {
+                depth -= 1;
+            }
+            if let Some(argument) = arguments.last_mut()
+                && !(argument.is_empty() && token.kind == Kind::Padding)
+            {
+                argument.push(token);
+            }
+        }
+        for argument in &mut arguments {
+            while argument
+                .last()
+                .is_some_and(|token| token.kind == Kind::Padding)
+            {
+                argument.pop();
+            }
+        }
+        let given = match (expected, arguments.as_slice()) {
+            (0, [only]) if only.is_empty() => 0,
+            _ => arguments.len(),
+        };
+        let omitted = parameters.variadic && given + 1 == expected;
+        if given != expected && !omitted {
+            return Fault::malformed(format!(
+                "macro \"{}\" requires {expected} arguments, but {given} given",
+                name.display()
+            ));
+        }
+        let lone_empty = parameters.variadic
+            && expected == 1
+            && arguments.first().is_some_and(Vec::is_empty)
+            && !self.rules.strict_comma_paste;
+        let argument = |raw: Vec<Token>, missing| Argument {
+            raw,
+            expanded: None,
+            missing,
+        };
+        let mut list: Vec<Argument> = arguments
+            .into_iter()
+            .take(expected)
+            .map(|raw| argument(raw, lone_empty))
+            .collect();
+        if omitted {
+            list.push(argument(Vec::new(), true));
+        }
+        Ok(list)
+    }
+
+    /// The replacement list with arguments put in and `##` done.
+    pub(super) fn substitute(
+        &mut self,
+        program: &Program,
+        definition: &MacroDefinition,
+        arguments: &mut [Argument],
+    ) -> Result<Vec<Token>, Fault> {
+        let variadic = definition
+            .parameters
+            .as_ref()
+            .is_some_and(|parameters| parameters.variadic);
+        let mut replacement =
+            self.substitute_list(program.tokens(definition.body), variadic, arguments)?;
+        replacement.retain(|token| token.kind != Kind::Placemarker);
+        self.spend(replacement.len())?;
+        Ok(replacement)
+    }
+
+    fn expanded<'a>(&mut self, argument: &'a mut Argument) -> Result<&'a [Token], Fault> {
+        if argument.expanded.is_none() {
+            argument.expanded = Some(self.expand_alone(&argument.raw)?);
+        }
+        Ok(argument.expanded.as_deref().unwrap_or_default())
+    }
+
+    fn substitute_list(
+        &mut self,
+        body: &[Token],
+        variadic: bool,
+        arguments: &mut [Argument],
+    ) -> Result<Vec<Token>, Fault> {
+        let mut out: Vec<Token> = Vec::new();
+        let mut pastes = false;
+        let mut at = 0;
+        while at < body.len() {
+            let token = body[at];
+            at += 1;
+            let mut pastes_next = token.flags & PASTE_LEFT != 0;
+            let mut piece: Vec<Token> = match token.kind {
+                Kind::Parameter => {
+                    let is_variadic = variadic && token.atom.0 as usize + 1 == arguments.len();
+                    let Some(argument) = arguments.get_mut(token.atom.0 as usize) else {
+                        return Fault::malformed("a macro parameter without argument");
+                    };
+                    if token.flags & STRINGIFY != 0 {
+                        vec![self.stringify(&argument.raw, token.flags)]
+                    } else if pastes
+                        && is_variadic
+                        && out.last().is_some_and(|last| last.is(known::COMMA))
+                    {
+                        // GNU: the comma goes with a missing argument, and is never really pasted.
+                        pastes = false;
+                        if argument.missing {
+                            out.pop();
+                        }
+                        or_placemarker(&argument.raw)
+                    } else if pastes || pastes_next {
+                        or_placemarker(&argument.raw)
+                    } else {
+                        let mut piece = self.expanded(argument)?.to_vec();
+                        self.surround(&mut piece, token);
+                        piece
+                    }
+                }
+                Kind::Identifier if token.atom == known::VA_OPT && variadic => {
+                    let (inner, after) = optional_part(body, at)?;
+                    at = after;
+                    pastes_next = body[after - 1].flags & PASTE_LEFT != 0;
+                    let present = match arguments.last_mut() {
+                        Some(last) => self.expanded(last)?.iter().any(is_real),
+                        None => false,
+                    };
+                    let mut piece = if present {
+                        self.substitute_list(inner, variadic, arguments)?
+                    } else {
+                        Vec::new()
+                    };
+                    if token.flags & STRINGIFY != 0 {
+                        piece.retain(|token| token.kind != Kind::Placemarker);
+                        piece = vec![self.stringify(&piece, token.flags)];
+                    } else if piece.is_empty() {
+                        piece.push(placemarker());
+                    }
+                    piece
+                }
+                _ => vec![Token {
+                    flags: token.flags & !PASTE_LEFT,
+                    ..token
+                }],
+            };
+            if self.rules.mode.clang && token.kind == Kind::Parameter {
+                inherit_space(&mut piece, token);
+            }
+            if pastes && !piece.is_empty() {
+                while out.last().is_some_and(|last| last.kind == Kind::Padding) {
+                    out.pop();
+                }
+                let left = out.pop().unwrap_or_else(placemarker);
+                let first = piece[0];
+                self.paste(left, first, &mut out)?;
+                out.extend_from_slice(&piece[1..]);
+            } else {
+                out.append(&mut piece);
+            }
+            if out.len() > REPLACEMENT_LIMIT {
+                return Err(Fault::TooMuchWork);
+            }
+            pastes = pastes_next;
+        }
+        Ok(out)
+    }
+
+    /// gcc remembers the white space around an argument where a string may be made of it later.
+    fn surround(&self, piece: &mut Vec<Token>, parameter: Token) {
+        if self.rules.padding && !self.rules.mode.clang {
+            let padding = |flags| Token {
+                kind: Kind::Padding,
+                flags,
+                atom: known::EMPTY,
+            };
+            piece.insert(0, padding(parameter.flags & SPACE));
+            piece.push(padding(SOURCELESS));
+        }
+    }
+
+    /// `#`: the argument as a string literal.
+    fn stringify(&self, tokens: &[Token], flags: u8) -> Token {
+        let mut text = vec![b'"'];
+        // The padding whose white space counts for the next token: its space flag.
+        let mut source: Option<u8> = None;
+        for token in tokens {
+            match token.kind {
+                Kind::Placemarker => continue,
+                Kind::Padding => {
+                    let sourceless = token.flags & SOURCELESS != 0;
+                    match source {
+                        None if sourceless => {}
+                        None => source = Some(token.flags),
+                        Some(before) if before & SPACE == 0 && sourceless => source = None,
+                        Some(_) => {}
+                    }
+                    continue;
+                }
+                _ => {}
+            }
+            if text.len() > 1 && source.unwrap_or(token.flags) & SPACE != 0 {
+                text.push(b' ');
+            }
+            source = None;
+            let escapes = matches!(token.kind, Kind::String | Kind::Char);
+            for &byte in token.spelling() {
+                if escapes && matches!(byte, b'"' | b'\\') {
+                    text.push(b'\\');
+                }
+                text.push(byte);
+            }
+        }
+        text.push(b'"');
+        Token {
+            kind: Kind::String,
+            flags: flags & SPACE,
+            atom: Atom::of(&text),
+        }
+    }
+
+    /// `##`: appends the pasted token, or both where one is a placemarker.
+    fn paste(&mut self, left: Token, right: Token, out: &mut Vec<Token>) -> Result<(), Fault> {
+        if left.kind == Kind::Placemarker || right.kind == Kind::Placemarker {
+            let kept = if left.kind == Kind::Placemarker {
+                right
+            } else {
+                left
+            };
+            out.push(Token {
+                flags: (kept.flags & !SPACE) | (left.flags & SPACE),
+                ..kept
+            });
+            return Ok(());
+        }
+        let text = [left.spelling(), right.spelling()].concat();
+        let mut cursor = Cursor::new(&text, self.rules.mode);
+        let mut scratch = Vec::new();
+        if let Some(raw) = cursor.next_token(&mut scratch, true)
+            && !raw.space
+            && cursor.spelling(&raw, &scratch) == text.as_slice()
+        {
+            let flags = left.flags & SPACE;
+            out.push(Token {
+                kind: raw.shape.into(),
+                flags,
+                atom: Atom::of(&text),
+            });
+            return Ok(());
+        }
+        if self.rules.mode.assembler {
+            out.push(left);
+            out.push(right);
+            return Ok(());
+        }
+        Fault::malformed(format!(
+            "pasting \"{}\" and \"{}\" does not give a valid preprocessing token",
+            left.atom.display(),
+            right.atom.display()
+        ))
+    }
+}
+
+fn or_placemarker(tokens: &[Token]) -> Vec<Token> {
+    if tokens.iter().any(is_real) {
+        tokens
+            .iter()
+            .filter(|token| is_real(token))
+            .copied()
+            .collect()
+    } else {
+        vec![placemarker()]
+    }
+}
+
+/// clang: the first token of an argument has the white space of the parameter.
+fn inherit_space(piece: &mut [Token], parameter: Token) {
+    if let Some(first) = piece.first_mut() {
+        first.flags = (first.flags & !SPACE) | (parameter.flags & SPACE);
+    }
+}
+
+/// What stands between the parentheses after `__VA_OPT__`, and the index after them.
+fn optional_part(body: &[Token], from: usize) -> Result<(&[Token], usize), Fault> {
+    const UNTERMINATED: &str = "unterminated __VA_OPT__";
+    if !body.get(from).is_some_and(|token| token.is(known::OPEN)) {
+        return Fault::malformed("__VA_OPT__ must be followed by an open parenthesis");
+    }
+    let mut depth = 0;
+    for (at, token) in body.iter().enumerate().skip(from) {
+        if token.is(known::OPEN) {
+            depth += 1;
+        } else if token.is(known::CLOSE) {
+            depth -= 1;
+            if depth == 0 {
+                return Ok((&body[from + 1..at], at + 1));
+            }
+        }
+    }
+    Fault::malformed(UNTERMINATED)
+}

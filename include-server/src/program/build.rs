@@ -1,0 +1,486 @@
+//! From bytes to directives.
+
+use memchr::memmem;
+
+use super::{
+    Directive, IncludeStyle, Kind, Mention, Op, Program, SPACE, Target, Token, TokenRange, define,
+    pragma,
+};
+use crate::atom::{Atom, known};
+use crate::configuration::LexingMode;
+use crate::lexer::{Cursor, RawToken, Shape};
+
+/// Builds a program; see [`Program::build`].
+pub(super) fn build(bytes: &[u8], mode: LexingMode) -> Program {
+    let mut builder = Builder {
+        cursor: Cursor::new(bytes, mode),
+        mode,
+        program: Program::default(),
+        open: Vec::new(),
+        scratch: Vec::new(),
+        watch: Watch::of(bytes, mode),
+    };
+    builder.file();
+    builder.program
+}
+
+/// Which words are worth looking for in text; most files have none of them.
+#[derive(Clone, Copy)]
+struct Watch {
+    words: bool,
+    assembler: bool,
+    modules: bool,
+}
+
+impl Watch {
+    fn of(bytes: &[u8], mode: LexingMode) -> Watch {
+        let has = |word: &str| memmem::find(bytes, word.as_bytes()).is_some();
+        // A splice inside a word would hide it from a plain search. Look closely then.
+        let spliced = mode.extended_identifiers && has("\\u");
+        Watch {
+            words: spliced
+                || [
+                    "__COUNTER__",
+                    "__TIME",
+                    "__DATE__",
+                    "_Pragma",
+                    "push_macro",
+                    "pop_macro",
+                    "GCC",
+                ]
+                .iter()
+                .any(|word| has(word)),
+            assembler: has(".incbin") || has(".include"),
+            modules: mode.cxx && (has("import") || has("module")),
+        }
+    }
+
+    fn any(self) -> bool {
+        self.words || self.assembler || self.modules
+    }
+}
+
+/// An `#if` that waits for its `#endif`.
+struct Open {
+    /// Index of the last `#if`, `#elif` or `#else` of the group.
+    last: u32,
+    /// All members so far, to be told the end.
+    members: Vec<u32>,
+    has_else: bool,
+    line: u32,
+}
+
+pub(super) struct Builder<'a> {
+    pub(super) cursor: Cursor<'a>,
+    pub(super) mode: LexingMode,
+    pub(super) program: Program,
+    open: Vec<Open>,
+    pub(super) scratch: Vec<u8>,
+    watch: Watch,
+}
+
+impl Builder<'_> {
+    fn file(&mut self) {
+        // Whether every line so far and since is part of the one group that may be an include guard.
+        while !self.cursor.at_end() {
+            self.cursor.skip_blanks();
+            match self.cursor.peek() {
+                Some(b'#') => self.directive(),
+                Some(b'%') if self.mode.digraphs => {
+                    let before = self.cursor;
+                    match self.next() {
+                        Some(token) if matches!(self.spelling(&token), b"%:") => {
+                            self.cursor = before;
+                            self.directive();
+                        }
+                        _ => {
+                            self.cursor = before;
+                            self.text();
+                        }
+                    }
+                }
+                Some(_) => self.text(),
+                None => break,
+            }
+            self.cursor.take_newline();
+        }
+        if let Some(open) = self.open.first() {
+            self.program.broken = Some((open.line, "#if without #endif"));
+        }
+        if let Some(what) = self.cursor.broken() {
+            self.program.broken = Some((self.cursor.line(), what));
+        }
+        self.find_guard();
+    }
+
+    /// A guard is one group around all directives, that begins with `#ifndef X` (or `#if !defined X`) and has no other branch.
+    /// Text outside the group does not matter here, because text has no effect.
+    fn find_guard(&mut self) {
+        let program = &mut self.program;
+        let (Some(first), Some(last)) = (
+            program.directives.first(),
+            program.directives.len().checked_sub(1),
+        ) else {
+            return;
+        };
+        if first.next as usize != last || program.broken.is_some() || last == 0 {
+            return;
+        }
+        program.guard = match &first.op {
+            Op::Ifndef(name) => Some(*name),
+            Op::If(range) => match &program.tokens[range.indices()] {
+                [not, defined, name]
+                    if is_not_defined(not, defined) && name.kind == Kind::Identifier =>
+                {
+                    Some(name.atom)
+                }
+                [not, defined, open, name, close]
+                    if is_not_defined(not, defined)
+                        && open.is(known::OPEN)
+                        && name.kind == Kind::Identifier
+                        && close.is(known::CLOSE) =>
+                {
+                    Some(name.atom)
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+    }
+
+    pub(super) fn next(&mut self) -> Option<RawToken> {
+        self.cursor.next_token(&mut self.scratch, true)
+    }
+
+    pub(super) fn spelling(&self, token: &RawToken) -> &[u8] {
+        self.cursor.spelling(token, &self.scratch)
+    }
+
+    pub(super) fn token(&self, raw: &RawToken) -> Token {
+        let atom = match (raw.shape, self.spelling(raw)) {
+            (Shape::Punctuator, b"%:") => known::HASH,
+            (Shape::Punctuator, b"%:%:") => known::PASTE,
+            (_, spelling) => Atom::of(spelling),
+        };
+        Token {
+            kind: raw.shape.into(),
+            flags: if raw.space { SPACE } else { 0 },
+            atom,
+        }
+    }
+
+    pub(super) fn push(&mut self, op: Op, line: u32) {
+        self.program.directives.push(Directive {
+            op,
+            line,
+            next: u32::MAX,
+            end: u32::MAX,
+        });
+    }
+
+    fn malformed(&mut self, what: &str, line: u32) {
+        self.push(Op::Malformed(what.into()), line);
+    }
+
+    fn skip_line(&mut self) {
+        while self.next().is_some() {}
+    }
+
+    /// The rest of the line as tokens of the program.
+    pub(super) fn rest(&mut self) -> TokenRange {
+        let start = self.program.tokens.len() as u32;
+        while let Some(raw) = self.next() {
+            let token = self.token(&raw);
+            self.program.tokens.push(token);
+        }
+        TokenRange {
+            start,
+            end: self.program.tokens.len() as u32,
+        }
+    }
+
+    /// As [`Builder::rest`], but a header name may follow `__has_include (`.
+    fn condition(&mut self) -> TokenRange {
+        let start = self.program.tokens.len() as u32;
+        let mut expects = 0;
+        while let Some(raw) = self.next() {
+            let token = self.token(&raw);
+            self.program.tokens.push(token);
+            expects = match expects {
+                _ if matches!(
+                    token.atom,
+                    known::HAS_INCLUDE | known::HAS_INCLUDE_NEXT | known::HAS_EMBED
+                ) =>
+                {
+                    1
+                }
+                1 if token.is(known::OPEN) => 2,
+                _ => 0,
+            };
+            self.cursor.set_angled(expects > 0);
+        }
+        self.cursor.set_angled(false);
+        TokenRange {
+            start,
+            end: self.program.tokens.len() as u32,
+        }
+    }
+
+    /// One line of text; its tokens are skipped, and looked at only where the file has a word of interest.
+    fn text(&mut self) {
+        if !self.watch.any() {
+            while self.cursor.next_token(&mut self.scratch, false).is_some() {}
+            return;
+        }
+        let line = self.cursor.line();
+        let mut found = 0u16;
+        let mut at = 0;
+        let mut previous = Vec::new();
+        let mut current = Vec::new();
+        while let Some(raw) = self.cursor.next_token(&mut self.scratch, false) {
+            std::mem::swap(&mut previous, &mut current);
+            current.clear();
+            current.extend_from_slice(self.cursor.spelling(&raw, &self.scratch));
+            found |= mentions(raw.shape, &current, &previous, self.mode);
+            if self.watch.modules && is_module_line(at, raw.shape, &current, &previous) {
+                found |= Mention::Module.bit();
+            }
+            at += 1;
+        }
+        for mention in Mention::ALL {
+            if found & mention.bit() != 0 {
+                self.push(Op::Mention(mention), line);
+            }
+        }
+    }
+
+    /// One line that begins with `#`.
+    fn directive(&mut self) {
+        let line = self.cursor.line();
+        self.next();
+        let Some(name) = self.next() else {
+            return;
+        };
+        let spelling = self.spelling(&name).to_vec();
+        if name.shape == Shape::Number && !self.mode.assembler {
+            let first = self.token(&name);
+            let start = self.program.tokens.len() as u32;
+            self.program.tokens.push(first);
+            let TokenRange { end, .. } = self.rest();
+            return self.push(Op::Marker(TokenRange { start, end }), line);
+        }
+        match spelling.as_slice() {
+            b"define" => define::define(self, line),
+            b"undef" => match self.macro_name() {
+                Ok(name) => self.push(Op::Undefine(name), line),
+                Err(what) => self.malformed(what, line),
+            },
+            b"include" => self.include(IncludeStyle::Include, line),
+            b"include_next" => self.include(IncludeStyle::Next, line),
+            b"import" => self.include(IncludeStyle::Import, line),
+            b"pragma" => pragma::pragma(self, line),
+            b"line" => {
+                let range = self.rest();
+                self.push(Op::Line(range), line);
+            }
+            b"error" => {
+                let text = self.cursor.rest_of_line(&mut self.scratch);
+                let text = String::from_utf8_lossy(text).trim().to_string();
+                self.push(Op::Error(text.into()), line);
+            }
+            b"assert" | b"unassert" => {
+                let range = self.rest();
+                self.push(Op::Assertion(spelling.starts_with(b"a"), range), line);
+            }
+            b"warning" | b"ident" | b"sccs" => {}
+            b"__include_macros" if self.mode.clang => self.include(IncludeStyle::Include, line),
+            b"__public_macro" | b"__private_macro" if self.mode.clang => {}
+            b"embed" => self.push(Op::Unsupported("#embed".into()), line),
+            _ => self.conditional(&spelling, line),
+        }
+        self.skip_line();
+    }
+
+    /// `#if` and its like, or a directive nobody knows.
+    fn conditional(&mut self, spelling: &[u8], line: u32) {
+        match spelling {
+            b"if" => {
+                let range = self.condition();
+                self.begin_group(Op::If(range), line);
+            }
+            b"ifdef" | b"ifndef" => {
+                let positive = spelling == b"ifdef";
+                let op = match self.macro_name() {
+                    Ok(name) if positive => Op::Ifdef(name),
+                    Ok(name) => Op::Ifndef(name),
+                    Err(what) => {
+                        self.malformed(what, line);
+                        // The group exists all the same, for the jumps of a group around it.
+                        Op::Ifdef(known::EMPTY)
+                    }
+                };
+                self.begin_group(op, line);
+            }
+            b"elif" => {
+                let range = self.condition();
+                self.continue_group(Op::Elif(range), line);
+            }
+            b"elifdef" | b"elifndef" if self.mode.elifdef => {
+                let positive = spelling == b"elifdef";
+                let op = match self.macro_name() {
+                    Ok(name) if positive => Op::Elifdef(name),
+                    Ok(name) => Op::Elifndef(name),
+                    Err(what) => Op::MalformedElif(what),
+                };
+                self.continue_group(op, line);
+            }
+            b"else" => self.continue_group(Op::Else, line),
+            b"endif" => match self.open.pop() {
+                None => self.malformed("#endif without #if", line),
+                Some(open) => {
+                    let index = self.program.directives.len() as u32;
+                    self.push(Op::Endif, line);
+                    self.program.directives[open.last as usize].next = index;
+                    for member in open.members {
+                        self.program.directives[member as usize].end = index;
+                    }
+                }
+            },
+            // To the assembler a line with `#` may be a comment.
+            _ if self.mode.assembler => {}
+            _ => {
+                let what = format!(
+                    "invalid preprocessing directive #{}",
+                    String::from_utf8_lossy(spelling)
+                );
+                self.malformed(&what, line);
+            }
+        }
+    }
+
+    fn begin_group(&mut self, op: Op, line: u32) {
+        let index = self.program.directives.len() as u32;
+        self.push(op, line);
+        self.open.push(Open {
+            last: index,
+            members: vec![index],
+            has_else: false,
+            line,
+        });
+    }
+
+    fn continue_group(&mut self, op: Op, line: u32) {
+        let index = self.program.directives.len() as u32;
+        let is_else = op == Op::Else;
+        let Some(open) = self.open.last_mut() else {
+            return self.malformed("#elif or #else without #if", line);
+        };
+        let op = if open.has_else {
+            Op::MalformedElif("#elif or #else after #else")
+        } else {
+            op
+        };
+        let before = std::mem::replace(&mut open.last, index);
+        open.members.push(index);
+        open.has_else |= is_else;
+        self.program.directives[before as usize].next = index;
+        self.push(op, line);
+    }
+
+    /// The name after `#ifdef`, `#undef` and their like.
+    fn macro_name(&mut self) -> Result<Atom, &'static str> {
+        let Some(raw) = self.next() else {
+            return Err("no macro name given");
+        };
+        match (raw.shape, self.token(&raw).atom) {
+            (Shape::Identifier, known::DEFINED) => {
+                Err("\"defined\" cannot be used as a macro name")
+            }
+            (Shape::Identifier, name) => Ok(name),
+            _ => Err("macro names must be identifiers"),
+        }
+    }
+
+    fn include(&mut self, style: IncludeStyle, line: u32) {
+        match self.target() {
+            Some(target) => self.push(Op::Include(style, target), line),
+            None => self.malformed("#include expects \"FILENAME\" or <FILENAME>", line),
+        }
+    }
+
+    /// What an include-like directive names; `None` if nothing follows.
+    pub(super) fn target(&mut self) -> Option<Target> {
+        self.cursor.set_angled(true);
+        let first = self.next();
+        let target = first.and_then(|first| {
+            let spelling = self.spelling(&first);
+            match (first.shape, spelling) {
+                (Shape::HeaderName, _) => {
+                    Some(Target::Bracket(Atom::of(&spelling[1..spelling.len() - 1])))
+                }
+                (Shape::String, [b'"', ..]) => {
+                    Some(Target::Quote(Atom::of(&spelling[1..spelling.len() - 1])))
+                }
+                (Shape::Other, [b'"', ..]) => None,
+                _ => {
+                    let start = self.program.tokens.len() as u32;
+                    let token = self.token(&first);
+                    self.program.tokens.push(token);
+                    let TokenRange { end, .. } = self.rest();
+                    Some(Target::Computed(TokenRange { start, end }))
+                }
+            }
+        });
+        self.skip_line();
+        self.cursor.set_angled(false);
+        target
+    }
+}
+
+fn is_not_defined(not: &Token, defined: &Token) -> bool {
+    not.spelling() == b"!" && defined.atom == known::DEFINED
+}
+
+/// What one token of text or of a replacement list mentions; `previous` is the spelling before it.
+pub(super) fn mentions(shape: Shape, spelling: &[u8], previous: &[u8], mode: LexingMode) -> u16 {
+    match (shape, spelling) {
+        (Shape::Identifier, b"__COUNTER__") => Mention::Counter.bit(),
+        (Shape::Identifier, b"__TIMESTAMP__") => Mention::Timestamp.bit(),
+        (Shape::Identifier, b"__DATE__") => Mention::Date.bit(),
+        (Shape::Identifier, b"__TIME__") => Mention::Time.bit(),
+        (Shape::Identifier, b"_Pragma") => Mention::PragmaOperator.bit(),
+        (Shape::Identifier, b"push_macro" | b"pop_macro") => Mention::MacroStackWord.bit(),
+        (Shape::Identifier, b"target" | b"optimize") if previous == b"GCC" => {
+            Mention::TargetWord.bit()
+        }
+        (Shape::Identifier, b"incbin" | b"include") if mode.assembler && previous == b"." => {
+            Mention::AssemblerInclude.bit()
+        }
+        (Shape::String, _) => {
+            let has = |word: &str| memmem::find(spelling, word.as_bytes()).is_some();
+            let mut found = 0;
+            if has(".incbin") || has(".include") {
+                found |= Mention::AssemblerInclude.bit();
+            }
+            if has("push_macro") || has("pop_macro") {
+                found |= Mention::MacroStackWord.bit();
+            }
+            if has("GCC target") || has("GCC optimize") {
+                found |= Mention::TargetWord.bit();
+            }
+            found
+        }
+        _ => 0,
+    }
+}
+
+/// Whether the second or third token of a text line shows that it is a C++20 module line.
+fn is_module_line(at: usize, shape: Shape, current: &[u8], previous: &[u8]) -> bool {
+    let names = shape == Shape::Identifier;
+    match previous {
+        b"import" if at == 1 => names || matches!(current, b"<" | b":") || shape == Shape::String,
+        b"module" if at == 1 => names || matches!(current, b";" | b":"),
+        b"export" if at == 1 => matches!(current, b"import" | b"module"),
+        _ => false,
+    }
+}

@@ -1,0 +1,161 @@
+//! `#define` lines.
+
+use super::build::{Builder, mentions};
+use super::{
+    Kind, MacroDefinition, Op, PASTE_LEFT, Parameters, SPACE, STRINGIFY, Token, TokenRange,
+};
+use crate::atom::{Atom, known};
+use crate::lexer::Shape;
+
+/// Parses what follows `#define` and adds the macro, or what is wrong with it.
+pub(super) fn define(builder: &mut Builder<'_>, line: u32) {
+    let before = builder.program.tokens.len();
+    match parse(builder) {
+        Ok(definition) => {
+            let index = builder.program.macros.len() as u32;
+            builder.program.macros.push(definition);
+            builder.push(Op::Define(index), line);
+        }
+        Err(what) => {
+            builder.program.tokens.truncate(before);
+            builder.push(Op::Malformed(what.into()), line);
+        }
+    }
+}
+
+fn parse(builder: &mut Builder<'_>) -> Result<MacroDefinition, &'static str> {
+    let Some(raw) = builder.next() else {
+        return Err("no macro name given in #define");
+    };
+    if raw.shape != Shape::Identifier {
+        return Err("macro names must be identifiers");
+    }
+    let name = builder.token(&raw).atom;
+    if matches!(name, known::DEFINED | known::VA_ARGS) {
+        return Err("this name cannot be a macro");
+    }
+    if builder.mode.cxx && crate::condition::operator_name(name.spelling()).is_some() {
+        return Err("a C++ operator's name cannot be a macro");
+    }
+    let parameters = match builder.cursor.peek() {
+        Some(b'(') => {
+            builder.next();
+            Some(parse_parameters(builder)?)
+        }
+        _ => None,
+    };
+    let start = builder.program.tokens.len() as u32;
+    let mentions = body(builder, parameters.as_ref(), start as usize)?;
+    let end = builder.program.tokens.len() as u32;
+    let body = &builder.program.tokens[start as usize..];
+    let needs_substitution = parameters.is_some()
+        || body
+            .iter()
+            .any(|token| token.flags & (PASTE_LEFT | STRINGIFY) != 0);
+    Ok(MacroDefinition {
+        name,
+        parameters,
+        body: TokenRange { start, end },
+        needs_substitution,
+        mentions,
+    })
+}
+
+fn parse_parameters(builder: &mut Builder<'_>) -> Result<Parameters, &'static str> {
+    const BAD: &str = "malformed macro parameter list";
+    let mut names: Vec<Atom> = Vec::new();
+    let mut variadic = false;
+    let mut expects_name = true;
+    loop {
+        let raw = builder
+            .next()
+            .ok_or("missing ')' in macro parameter list")?;
+        let token = builder.token(&raw);
+        match (token.kind, token.atom) {
+            (Kind::Punctuator, known::CLOSE) if !expects_name || names.is_empty() => break,
+            (Kind::Punctuator, known::COMMA) if !expects_name && !variadic => expects_name = true,
+            (Kind::Punctuator, known::ELLIPSIS) if !variadic => {
+                // `...` alone is named __VA_ARGS__; after a name it makes that one variadic (GNU).
+                if expects_name {
+                    names.push(known::VA_ARGS);
+                }
+                variadic = true;
+                expects_name = false;
+            }
+            (Kind::Identifier, name) if expects_name && !variadic => {
+                if names.contains(&name) || name == known::VA_ARGS {
+                    return Err("duplicate macro parameter");
+                }
+                names.push(name);
+                expects_name = false;
+            }
+            _ => return Err(BAD),
+        }
+    }
+    Ok(Parameters {
+        names: names.into(),
+        variadic,
+    })
+}
+
+/// Lexes the replacement list; returns what it mentions.
+fn body(
+    builder: &mut Builder<'_>,
+    parameters: Option<&Parameters>,
+    start: usize,
+) -> Result<u16, &'static str> {
+    const EDGE: &str = "'##' cannot appear at either end of a macro expansion";
+    let mut found = 0;
+    let mut previous: Vec<u8> = Vec::new();
+    let mut hash: Option<Token> = None;
+    let mut paste = false;
+    while let Some(raw) = builder.next() {
+        found |= mentions(raw.shape, builder.spelling(&raw), &previous, builder.mode);
+        previous.clear();
+        previous.extend_from_slice(builder.cursor.spelling(&raw, &builder.scratch));
+        let mut token = builder.token(&raw);
+        if builder.program.tokens.len() == start && hash.is_none() {
+            token.flags &= !SPACE;
+        }
+        let index = parameters
+            .filter(|_| token.kind == Kind::Identifier)
+            .and_then(|parameters| parameters.names.iter().position(|name| *name == token.atom));
+        if let Some(hash_token) = hash.take() {
+            let is_va_opt = token.kind == Kind::Identifier && token.atom == known::VA_OPT;
+            if index.is_some() || is_va_opt {
+                token.flags = (hash_token.flags & SPACE) | STRINGIFY;
+            } else if builder.mode.assembler {
+                builder.program.tokens.push(hash_token);
+            } else {
+                return Err("'#' is not followed by a macro parameter");
+            }
+        }
+        if token.is(known::PASTE) {
+            match builder.program.tokens[start..].last_mut() {
+                Some(last) => last.flags |= PASTE_LEFT,
+                None => return Err(EDGE),
+            }
+            paste = true;
+            continue;
+        }
+        if token.is(known::HASH) && parameters.is_some() {
+            hash = Some(token);
+            continue;
+        }
+        paste = false;
+        if let Some(index) = index {
+            token.kind = Kind::Parameter;
+            token.atom = Atom(index as u32);
+        }
+        builder.program.tokens.push(token);
+    }
+    match hash {
+        Some(hash) if builder.mode.assembler => builder.program.tokens.push(hash),
+        Some(_) => return Err("'#' is not followed by a macro parameter"),
+        None => {}
+    }
+    if paste {
+        return Err(EDGE);
+    }
+    Ok(found)
+}

@@ -1,0 +1,226 @@
+//! A file reduced, once, to its directives: interned names, resolved jumps, include guard, and what its text mentions that matters.
+//!
+//! A `Program` depends on the bytes and the lexing mode only; it is immutable and shared by all threads and translation units.
+
+mod build;
+mod define;
+mod pragma;
+mod token;
+
+use std::ops::Range;
+
+pub use token::{Kind, NO_EXPAND, PASTE_LEFT, SOURCELESS, SPACE, STRINGIFY, Token};
+
+use crate::atom::Atom;
+use crate::configuration::LexingMode;
+
+/// A range of a program's tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenRange {
+    start: u32,
+    end: u32,
+}
+
+impl TokenRange {
+    /// As indices.
+    pub fn indices(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// Which include directive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IncludeStyle {
+    /// `#include`
+    Include,
+    /// `#include_next`
+    Next,
+    /// `#import`
+    Import,
+}
+
+/// What an include names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// `"name"`, without the quotes.
+    Quote(Atom),
+    /// `<name>`, without the brackets.
+    Bracket(Atom),
+    /// Tokens to expand.
+    Computed(TokenRange),
+}
+
+/// Something that the text (or a macro's replacement list) mentions and that matters to the scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mention {
+    /// `__COUNTER__`: its value in conditions depends on text.
+    Counter,
+    /// `__TIMESTAMP__`
+    Timestamp,
+    /// `__DATE__`
+    Date,
+    /// `__TIME__`
+    Time,
+    /// `_Pragma`
+    PragmaOperator,
+    /// The words `push_macro` or `pop_macro`, which a `_Pragma` could be given.
+    MacroStackWord,
+    /// The words `GCC target` or `GCC optimize`, which a `_Pragma` could be given.
+    TargetWord,
+    /// `.incbin` or `.include`, for the assembler.
+    AssemblerInclude,
+    /// A C++20 `import` or `module` line.
+    Module,
+}
+
+/// A pragma that changes what is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pragma {
+    /// `once`
+    Once,
+    /// `push_macro("X")`
+    PushMacro(Atom),
+    /// `pop_macro("X")`
+    PopMacro(Atom),
+    /// `GCC target`: target macros change.
+    Target,
+    /// `GCC optimize`: `__OPTIMIZE__` and its like change.
+    Optimize,
+    /// `GCC push_options`
+    PushOptions,
+    /// `GCC pop_options`
+    PopOptions,
+    /// `GCC reset_options`
+    ResetOptions,
+    /// `GCC dependency`: the file is looked for, not read.
+    Dependency(Target),
+}
+
+/// One directive, or a mention between directives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// `#define`: an index of `Program::macros`.
+    Define(u32),
+    /// `#undef`
+    Undefine(Atom),
+    /// `#if`
+    If(TokenRange),
+    /// `#ifdef`
+    Ifdef(Atom),
+    /// `#ifndef`
+    Ifndef(Atom),
+    /// `#elif`
+    Elif(TokenRange),
+    /// `#elifdef`
+    Elifdef(Atom),
+    /// `#elifndef`
+    Elifndef(Atom),
+    /// `#elif` and its like whose condition cannot be parsed: an error if it is evaluated.
+    MalformedElif(&'static str),
+    /// `#else`
+    Else,
+    /// `#endif`
+    Endif,
+    /// `#include` and its like.
+    Include(IncludeStyle, Target),
+    /// A pragma that matters.
+    Pragma(Pragma),
+    /// `#line` (tokens are expanded first).
+    Line(TokenRange),
+    /// `# 33 "file"` (tokens are not expanded).
+    Marker(TokenRange),
+    /// `#assert` (`true`) or `#unassert`.
+    Assertion(bool, TokenRange),
+    /// `#error`, with its text.
+    Error(Box<str>),
+    /// A directive the compiler rejects.
+    Malformed(Box<str>),
+    /// Something the scanner does not follow.
+    Unsupported(Box<str>),
+    /// Text mentions something.
+    Mention(Mention),
+}
+
+/// A directive with its place and its jumps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directive {
+    /// What it does.
+    pub op: Op,
+    /// The physical line it starts at, from 1.
+    pub line: u32,
+    /// For `#if` and `#elif`: the index of the next `#elif`, `#else` or `#endif` of the group.
+    pub next: u32,
+    /// For members of a group: the index of its `#endif`.
+    pub end: u32,
+}
+
+/// The parameters of a function-like macro.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameters {
+    /// Their names, the variadic one last.
+    pub names: Box<[Atom]>,
+    /// Whether the last one takes all further arguments.
+    pub variadic: bool,
+}
+
+/// A macro as defined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MacroDefinition {
+    /// Its name.
+    pub name: Atom,
+    /// `None` for an object-like macro.
+    pub parameters: Option<Parameters>,
+    /// The replacement list.
+    pub body: TokenRange,
+    /// Whether the body holds `##`, parameters or `__VA_OPT__`, so that it must be worked on before it is read.
+    pub needs_substitution: bool,
+    /// What the body mentions, as bits of `1 << Mention`.
+    pub mentions: u16,
+}
+
+impl Mention {
+    /// All mentions.
+    pub const ALL: [Mention; 9] = [
+        Mention::Counter,
+        Mention::Timestamp,
+        Mention::Date,
+        Mention::Time,
+        Mention::PragmaOperator,
+        Mention::MacroStackWord,
+        Mention::TargetWord,
+        Mention::AssemblerInclude,
+        Mention::Module,
+    ];
+
+    /// As a bit of a set.
+    pub fn bit(self) -> u16 {
+        1 << self as u16
+    }
+}
+
+/// The directives of one file under one lexing mode.
+#[derive(Debug, Default)]
+pub struct Program {
+    /// In file order.
+    pub directives: Vec<Directive>,
+    /// What `Op::Define` refers to.
+    pub macros: Vec<MacroDefinition>,
+    /// What token ranges refer to.
+    pub tokens: Vec<Token>,
+    /// The macro that guards the whole file, if one does: when it is defined, the file does nothing.
+    pub guard: Option<Atom>,
+    /// What is wrong with the file as a whole (an `#if` without `#endif`, an unterminated comment), and the line.
+    pub broken: Option<(u32, &'static str)>,
+}
+
+impl Program {
+    /// Lexes `bytes` and keeps the directives.
+    pub fn build(bytes: &[u8], mode: LexingMode) -> Program {
+        build::build(bytes, mode)
+    }
+
+    /// The tokens of a range.
+    pub fn tokens(&self, range: TokenRange) -> &[Token] {
+        &self.tokens[range.indices()]
+    }
+}

@@ -1,0 +1,316 @@
+//! The scan of one translation unit: directives are executed file by file as the compiler's preprocessor would, and every file it
+//! would open is written down.
+//!
+//! All state belongs to the one scan; only the macro table's memory is kept by the thread for the next one.
+
+mod execute;
+mod once;
+mod options;
+mod world;
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::atom::Atom;
+use crate::closure::{Closure, ClosureFile, SearchKind};
+use crate::configuration::{CommandMacro, Configuration, Forced, TranslationUnit};
+use crate::decline::{Decline, Place};
+use crate::files::{FileTable, Status};
+use crate::macros::{self, Definition, Macros, Rules};
+use crate::program::{Op, Program};
+use crate::search::{Found, Origin};
+
+use options::OptionStack;
+use world::{Frame, World};
+
+/// Directives one translation unit may execute.
+const DIRECTIVE_BUDGET: u64 = 200_000_000;
+/// Tokens macro expansion may produce in one translation unit.
+const TOKEN_BUDGET: u64 = 100_000_000;
+/// Files one translation unit may enter, repeats included.
+const INCLUDE_BUDGET: u64 = 1_000_000;
+
+thread_local! {
+    /// The macro table's memory, kept from one scan to the next.
+    static SPARE: RefCell<Option<Macros>> = const { RefCell::new(None) };
+}
+
+/// Finds every file that the compile of `tu` would read.
+pub fn scan(
+    tu: &TranslationUnit,
+    configuration: &Configuration,
+    files: &FileTable,
+) -> Result<Closure, Decline> {
+    let mut macros = SPARE
+        .with(|spare| spare.borrow_mut().take())
+        .unwrap_or_default();
+    macros.reset();
+    let mut scan = Scan {
+        tu,
+        configuration,
+        files,
+        macros,
+        world: World::new(tu, configuration, files),
+        rules: Rules {
+            mode: configuration.dialect.lexing,
+            strict_comma_paste: configuration.dialect.strict_comma_paste,
+            padding: false,
+        },
+        options: OptionStack::default(),
+        tokens_left: TOKEN_BUDGET,
+        directives_left: DIRECTIVE_BUDGET,
+        includes_left: INCLUDE_BUDGET,
+        mentions: 0,
+    };
+    let outcome = scan.run();
+    let Scan { macros, world, .. } = scan;
+    SPARE.with(|spare| *spare.borrow_mut() = Some(macros));
+    outcome.map(|()| closure(world))
+}
+
+fn closure(world: World<'_>) -> Closure {
+    let entry = |record: usize| {
+        let record = &world.records[record];
+        ClosureFile {
+            name: PathBuf::from(OsStr::from_bytes(&record.name)),
+            content: Arc::clone(&record.content),
+            opened_by: record.kind,
+        }
+    };
+    let mut seen = HashSet::new();
+    Closure {
+        files: world.order.iter().map(|&record| entry(record)).collect(),
+        has_include_hits: world
+            .hits
+            .iter()
+            .filter(|&&record| !world.records[record].listed && seen.insert(record))
+            .map(|&record| entry(record))
+            .collect(),
+        probed_absent: {
+            let mut seen = HashSet::new();
+            let mut absent = world.absent;
+            absent.retain(|name| seen.insert(name.clone()));
+            absent
+                .into_iter()
+                .map(|name| PathBuf::from(std::ffi::OsString::from_vec(name)))
+                .collect()
+        },
+    }
+}
+
+struct Scan<'s> {
+    tu: &'s TranslationUnit,
+    configuration: &'s Configuration,
+    files: &'s FileTable,
+    macros: Macros,
+    world: World<'s>,
+    rules: Rules,
+    options: OptionStack,
+    tokens_left: u64,
+    directives_left: u64,
+    includes_left: u64,
+    /// Bits of what live text has mentioned.
+    mentions: u16,
+}
+
+impl Scan<'_> {
+    fn run(&mut self) -> Result<(), Decline> {
+        let source = self.source()?;
+        self.predefine();
+        self.command_line()?;
+        for forced in &self.tu.forced {
+            if let Forced::Macros(name) = forced {
+                self.forced(name)?;
+            }
+        }
+        if self.configuration.pre_includes_stdc_predef {
+            self.stdc_predef()?;
+        }
+        for forced in &self.tu.forced {
+            if let Forced::Include(name) = forced {
+                self.forced(name)?;
+            }
+        }
+        let record = self
+            .world
+            .records
+            .get(source)
+            .map(|record| Arc::clone(&record.content));
+        if let Some(content) = record {
+            let program = content.program(self.rules.mode);
+            self.enter(source, program, Origin::Nowhere);
+            self.execute(1)?;
+        }
+        self.finish()
+    }
+
+    /// The source comes first in the closure, and is the base of the include stack.
+    fn source(&mut self) -> Result<usize, Decline> {
+        let name = self.tu.source.as_bytes();
+        let failed = |why: &str| Decline::Source {
+            path: PathBuf::from(&self.tu.source),
+            why: why.into(),
+        };
+        let stamp = match self.world.snapshot.status(name) {
+            Status::Regular(stamp) => stamp,
+            Status::Missing => return Err(failed("no such file")),
+            Status::Directory(..) | Status::Other => return Err(failed("not a regular file")),
+            Status::Refused(errno) => return Err(failed(&std::io::Error::from(errno).to_string())),
+        };
+        let content = self.world.snapshot.content(name, &stamp)?;
+        let found = Found {
+            name: name.to_vec(),
+            stamp,
+            origin: Origin::Nowhere,
+            kind: SearchKind::Source,
+        };
+        let record = self.world.record(&found, content);
+        self.world.list(record);
+        Ok(record)
+    }
+
+    /// The compiler's own macros and assertions.
+    fn predefine(&mut self) {
+        let program = self
+            .files
+            .generated(&self.configuration.builtins, self.rules.mode);
+        let index = self.macros.add_program(Arc::clone(&program));
+        for (name, builtin) in
+            macros::builtin_names(self.configuration.compiler, self.configuration.language)
+        {
+            self.macros.set(name, Some(Definition::Builtin(builtin)));
+        }
+        for directive in &program.directives {
+            if let Op::Define(number) = directive.op {
+                let name = program.macros[number as usize].name;
+                self.macros.set(
+                    name,
+                    Some(Definition::User {
+                        program: index,
+                        index: number,
+                    }),
+                );
+            }
+        }
+        if !self.configuration.compiler.is_clang() {
+            for (predicate, answer) in &self.configuration.assertions {
+                self.macros.assert(Atom::of(predicate), answer.clone());
+            }
+        }
+    }
+
+    /// `-D`, `-U` and `-A`, as the lines the compiler makes of them.
+    fn command_line(&mut self) -> Result<(), Decline> {
+        let mut text = Vec::new();
+        for command in &self.tu.command_macros {
+            command_line_directive(command, &mut text);
+        }
+        if text.is_empty() {
+            return Ok(());
+        }
+        let program = Arc::new(Program::build(&text, self.rules.mode));
+        let place = || Place {
+            file: PathBuf::from("<command-line>"),
+            line: 1,
+        };
+        if program.directives.len() != self.tu.command_macros.len() || program.broken.is_some() {
+            return Err(Decline::Malformed {
+                place: place(),
+                what: "a -D, -U or -A that is no single directive".into(),
+            });
+        }
+        self.world.frames.push(Frame::generated());
+        let index = self.macros.add_program(Arc::clone(&program));
+        for directive in &program.directives {
+            self.simple(directive, index, &program)?;
+        }
+        self.world.frames.pop();
+        Ok(())
+    }
+
+    /// `-include` and `-imacros`: searched as by `"name"` in a file of the working directory.
+    fn forced(&mut self, name: &OsStr) -> Result<(), Decline> {
+        self.world.frames.push(Frame::generated());
+        let found = self.world.find_forced(name.as_bytes())?;
+        self.world.frames.pop();
+        let Some(found) = found else {
+            return Err(Decline::IncludeNotFound {
+                name: format!("\"{}\"", name.display()),
+                place: Place {
+                    file: PathBuf::from("<command-line>"),
+                    line: 1,
+                },
+                searched: self.world.describe_forced(),
+            });
+        };
+        self.run_nested(&found)
+    }
+
+    fn stdc_predef(&mut self) -> Result<(), Decline> {
+        let found = self.world.find_predefined(b"stdc-predef.h")?;
+        match found {
+            Some(found) => self.run_nested(&found),
+            None => Ok(()),
+        }
+    }
+
+    /// Executes a file that the command line includes, on top of the source's place in the stack.
+    fn run_nested(&mut self, found: &Found) -> Result<(), Decline> {
+        self.world.frames.push(Frame::generated());
+        let base = self.world.frames.len();
+        if self.include(found, false)? {
+            self.execute(base + 1)?;
+        }
+        self.world.frames.pop();
+        Ok(())
+    }
+
+    /// What can only be judged at the end.
+    fn finish(&mut self) -> Result<(), Decline> {
+        self.world.check_twins()
+    }
+}
+
+/// The directive that a `-D`, `-U` or `-A` means, on a line of its own.
+fn command_line_directive(command: &CommandMacro, text: &mut Vec<u8>) {
+    let (value, words): (&[u8], [&[u8]; 2]) = match command {
+        CommandMacro::Define(value) => (value, [b"#define ", b"1"]),
+        CommandMacro::Undefine(value) => (value, [b"#undef ", b""]),
+        CommandMacro::Assert(value) => match value.strip_prefix(b"-") {
+            Some(value) => (value, [b"#unassert ", b""]),
+            None => (value, [b"#assert ", b""]),
+        },
+    };
+    // A newline in the value cuts it.
+    let value = value
+        .split(|byte| matches!(byte, b'\n' | b'\r'))
+        .next()
+        .unwrap_or_default();
+    text.extend_from_slice(words[0]);
+    match (command, memchr::memchr(b'=', value)) {
+        (CommandMacro::Undefine(_), _) => text.extend_from_slice(value),
+        (CommandMacro::Define(_), Some(equals)) => {
+            text.extend_from_slice(&value[..equals]);
+            text.push(b' ');
+            text.extend_from_slice(&value[equals + 1..]);
+        }
+        (CommandMacro::Define(_), None) => {
+            text.extend_from_slice(value);
+            text.push(b' ');
+            text.extend_from_slice(words[1]);
+        }
+        (CommandMacro::Assert(_), Some(equals)) => {
+            text.extend_from_slice(&value[..equals]);
+            text.push(b'(');
+            text.extend_from_slice(&value[equals + 1..]);
+            text.push(b')');
+        }
+        (CommandMacro::Assert(_), None) => text.extend_from_slice(value),
+    }
+    // A final backslash must not join the next line; the empty line takes it.
+    text.extend_from_slice(b"\n\n");
+}

@@ -1,0 +1,94 @@
+//! Files that are read once: `#pragma once`, `#import`, and whose twin a file may be.
+//!
+//! To gcc a file is the same as one read before if size, modification time in seconds and content are equal; to clang if the inode
+//! is. On the server times and inodes are others, so what hangs on them declines.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use super::world::World;
+use crate::decline::Decline;
+
+impl World<'_> {
+    /// Marks a record as read only once.
+    pub(super) fn mark_once(&mut self, record: usize) {
+        if !self.records[record].once {
+            self.records[record].once = true;
+            let size = self.records[record].content.stamp().size;
+            self.once_by_size.entry(size).or_default().push(record);
+        }
+    }
+
+    /// Whether the file was read before under another name and is read only once. With `import`, any file read before counts.
+    pub(super) fn is_twin_of_once(&self, record: usize, import: bool) -> Result<bool, Decline> {
+        let this = &self.records[record];
+        let size = this.content.stamp().size;
+        let once = self
+            .once_by_size
+            .get(&size)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let imported = if import { self.order.as_slice() } else { &[] };
+        for &other in once.iter().chain(imported) {
+            if other != record && self.are_twins(other, record)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether two records are one file for the compiler, here and on any server; an answer that would differ there declines.
+    fn are_twins(&self, first: usize, second: usize) -> Result<bool, Decline> {
+        let (one, two) = (&self.records[first], &self.records[second]);
+        let (stamp, other) = (one.content.stamp(), two.content.stamp());
+        let undecided = || Decline::EqualOnceHeaders {
+            first: path(&one.name),
+            second: path(&two.name),
+        };
+        if (stamp.device, stamp.inode) == (other.device, other.inode) {
+            if stamp.links == 1 || self.same_real_path(&one.name, &two.name) {
+                return Ok(true);
+            }
+            // Hard links become two files on the server.
+            return Err(undecided());
+        }
+        if self.configuration.compiler.is_clang() {
+            return Ok(false);
+        }
+        if stamp.size == other.size && one.content.bytes() == two.content.bytes() {
+            return Err(undecided());
+        }
+        Ok(false)
+    }
+
+    fn same_real_path(&self, first: &[u8], second: &[u8]) -> bool {
+        let real = |name: &[u8]| std::fs::canonicalize(path(&self.snapshot.absolute(name))).ok();
+        matches!((real(first), real(second)), (Some(first), Some(second)) if first == second)
+    }
+
+    /// At the end: a file that became read-only-once after its twin was read is as undecidable.
+    pub(super) fn check_twins(&self) -> Result<(), Decline> {
+        if self.configuration.compiler.is_clang() || self.once_by_size.is_empty() {
+            return Ok(());
+        }
+        for &record in &self.order {
+            let this = &self.records[record];
+            let once = self
+                .once_by_size
+                .get(&this.content.stamp().size)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            for &other in once {
+                if other != record {
+                    self.are_twins(other, record)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn path(name: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(name))
+}

@@ -1,0 +1,4 @@
+//! The scanner against the compilers themselves, and on what only the compile (not `-M`) shows.
+
+mod cases;
+mod support;
