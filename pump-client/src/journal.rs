@@ -1,0 +1,105 @@
+//! One line a job, for `pump`'s summary: `time_ms mode host status reason source`, separated by tabs.
+//!
+//! Written only when `PUMPHOUSE_JOURNAL` names the file; one `O_APPEND` write, so that lines of parallel jobs do not
+//! mix. Owns no state.
+
+use crate::log;
+use std::io::Write;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// How a job was done in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The server preprocessed and compiled.
+    Pump,
+    /// Preprocessed here, compiled there.
+    Plain,
+    /// All here.
+    Local,
+}
+
+impl Mode {
+    /// The word in the journal.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pump => "pump",
+            Self::Plain => "plain",
+            Self::Local => "local",
+        }
+    }
+}
+
+/// One job's line.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    /// How it was done.
+    pub mode: Mode,
+    /// Where.
+    pub host: &'a [u8],
+    /// Exit code.
+    pub status: u8,
+    /// Why not in pump mode; empty if it was.
+    pub reason: &'a str,
+    /// The source, or what stands for it.
+    pub source: &'a [u8],
+}
+
+impl Entry<'_> {
+    fn encode(&self, time_ms: u128) -> Vec<u8> {
+        let mut line = Vec::with_capacity(160);
+        // Writing to a vector cannot fail.
+        let _ = write!(line, "{time_ms}\t{}\t", self.mode.word());
+        put_field(&mut line, self.host);
+        let _ = write!(line, "\t{}\t", self.status);
+        put_field(&mut line, self.reason.as_bytes());
+        line.push(b'\t');
+        put_field(&mut line, self.source);
+        line.push(b'\n');
+        line
+    }
+}
+
+/// Tabs and newlines would break the line up; blanks take their place.
+fn put_field(line: &mut Vec<u8>, field: &[u8]) {
+    line.extend(field.iter().map(|&b| {
+        if matches!(b, b'\t' | b'\n' | b'\r') {
+            b' '
+        } else {
+            b
+        }
+    }));
+}
+
+/// Appends the line. A journal that cannot be written is only worth a debug message: the job is done.
+pub fn append(path: &Path, entry: &Entry<'_>) {
+    let time_ms = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis());
+    let written = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(&entry.encode(time_ms)));
+    if let Err(error) = written {
+        log::debug!("cannot write {}: {error}", path.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_cannot_break_the_line() {
+        let entry = Entry {
+            mode: Mode::Local,
+            host: b"localhost",
+            status: 3,
+            reason: "a\tb\nc",
+            source: b"x\ty.c",
+        };
+        assert_eq!(entry.encode(7), b"7\tlocal\tlocalhost\t3\ta b c\tx y.c\n");
+    }
+}
