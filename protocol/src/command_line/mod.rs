@@ -13,18 +13,28 @@
 //! Parsing is total: every list of words gives a [`CommandLine`], and what is not understood
 //! makes [`verdict`] more careful, never less.
 
-mod compiler;
-mod daemon;
+// In reading order; each group uses only groups below it.
 mod fuzz;
-mod language;
-mod option;
+
+// What the programs ask.
+mod daemon;
+mod verdict;
+
+mod rewrite;
+
 mod outputs;
+mod view;
+
+// How words are understood.
 mod parse;
 mod reason;
-mod rewrite;
+
 mod table;
-mod verdict;
-mod view;
+
+mod option;
+
+mod compiler;
+mod language;
 mod words;
 
 pub use compiler::{CompilerKind, compiler_kind, strip_version_suffix};
