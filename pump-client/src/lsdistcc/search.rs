@@ -4,7 +4,7 @@
 use super::options::{Names, Plan};
 use super::trial::{Host, try_host};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 /// Something that a thread works out and that is asked for once.
@@ -24,13 +24,9 @@ impl<T: Send + 'static> Pending<T> {
 
     /// The result, unless the time is over first.
     fn wait(&self, until: Instant) -> Option<T> {
-        match self
-            .0
-            .recv_timeout(until.saturating_duration_since(Instant::now()))
-        {
-            Ok(value) => Some(value),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        // Also nothing when the thread could not be started.
+        let left = until.saturating_duration_since(Instant::now());
+        self.0.recv_timeout(left).ok()
     }
 }
 
