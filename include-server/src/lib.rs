@@ -1,5 +1,22 @@
 //! The include server: which files would the compiler read for one compile?
+//!
+//! In reading order, callers first. From `scan` down nothing knows of sockets, programs or servers; above it nothing
+//! knows how a preprocessor works.
 
+// The program and its service.
+pub mod cli;
+pub mod service;
+pub mod answer;
+
+// What is answered.
+pub mod mirror;
+pub mod layout;
+
+// What is asked.
+pub mod options;
+pub mod compiler;
+
+// The scanner.
 pub mod scan;
 pub mod condition;
 pub mod closure;

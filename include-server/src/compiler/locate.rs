@@ -1,0 +1,155 @@
+//! Which program a compiler's name means. Owns no state beyond what its caller lends it.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use dashmap::DashMap;
+use rustix::fs::{Access, FileType};
+
+use super::CompilerError;
+use super::voucher::Seen;
+
+/// A compiler that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocatedCompiler {
+    /// Where it was found: the name that was asked for, in a directory of `PATH`.
+    pub path: PathBuf,
+    /// The file behind all links.
+    pub real: PathBuf,
+}
+
+/// Programs that stand in PATH under a compiler's name and start the real one.
+const WRAPPERS: [&str; 6] = ["distcc", "ccache", "sccache", "icecc", "gomacc", "colorgcc"];
+
+fn is_wrapper(real: &Path) -> bool {
+    real.file_name()
+        .is_some_and(|name| WRAPPERS.iter().any(|wrapper| name == *wrapper))
+}
+
+/// Finds the compiler `name`; `known` remembers where links led, vouched for by `stat`.
+pub(super) fn locate(
+    name: &[u8],
+    cwd: &Path,
+    search: &[u8],
+    known: &DashMap<PathBuf, (Seen, LocatedCompiler)>,
+) -> Result<LocatedCompiler, CompilerError> {
+    let not_found = || CompilerError::NotFound {
+        name: String::from_utf8_lossy(name).into_owned(),
+    };
+    let name_path = Path::new(OsStr::from_bytes(name));
+    if name.is_empty() {
+        return Err(not_found());
+    }
+    if name.contains(&b'/') {
+        let found = candidate(&cwd.join(name_path), known).ok_or_else(not_found)?;
+        return match is_wrapper(&found.real) {
+            true => Err(CompilerError::Wrapper { path: found.path }),
+            false => Ok(found),
+        };
+    }
+    search
+        .split(|&byte| byte == b':')
+        // An empty element of PATH is the working directory.
+        .map(|directory| {
+            cwd.join(Path::new(OsStr::from_bytes(directory)))
+                .join(name_path)
+        })
+        .filter_map(|path| candidate(&path, known))
+        .find(|found| !is_wrapper(&found.real))
+        .ok_or_else(not_found)
+}
+
+/// The program at `path`, if there is one that may be executed.
+fn candidate(
+    path: &Path,
+    known: &DashMap<PathBuf, (Seen, LocatedCompiler)>,
+) -> Option<LocatedCompiler> {
+    let seen = Seen::at(path)?;
+    if let Some(entry) = known.get(path)
+        && entry.0 == seen
+    {
+        return Some(entry.1.clone());
+    }
+    let stat = rustix::fs::stat(path).ok()?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile
+        || rustix::fs::access(path, Access::EXEC_OK).is_err()
+    {
+        return None;
+    }
+    let located = LocatedCompiler {
+        path: path.to_owned(),
+        real: std::fs::canonicalize(path).ok()?,
+    };
+    known.insert(path.to_owned(), (seen, located.clone()));
+    Some(located)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn program(path: &Path) {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "").unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn masquerade_links_and_plain_files_are_passed_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        program(&root.join("bin/distcc"));
+        program(&root.join("real/gcc-99"));
+        std::fs::create_dir_all(root.join("masquerade")).unwrap();
+        std::fs::create_dir_all(root.join("plain")).unwrap();
+        std::fs::create_dir_all(root.join("last/gcc")).unwrap();
+        symlink("../bin/distcc", root.join("masquerade/gcc")).unwrap();
+        std::fs::write(root.join("plain/gcc"), "not executable").unwrap();
+        symlink("gcc-99", root.join("real/gcc")).unwrap();
+        let known = DashMap::new();
+        let search = format!(
+            "{0}/none:{0}/masquerade:{0}/plain:{0}/last:real",
+            root.display()
+        );
+        for _ in 0..2 {
+            let found = locate(b"gcc", &root, search.as_bytes(), &known).unwrap();
+            assert_eq!(found.path, root.join("real/gcc"));
+            assert_eq!(found.real, root.join("real/gcc-99"));
+        }
+        let found = locate(b"real/gcc-99", &root, b"", &known).unwrap();
+        assert_eq!(found.path, root.join("real/gcc-99"));
+        assert!(matches!(
+            locate(b"masquerade/gcc", &root, b"", &known),
+            Err(CompilerError::Wrapper { .. })
+        ));
+        for missing in ["gcc-98", "", "./gcc"] {
+            assert!(matches!(
+                locate(missing.as_bytes(), &root, search.as_bytes(), &known),
+                Err(CompilerError::NotFound { .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn a_retargeted_link_is_followed_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        program(&root.join("a"));
+        program(&root.join("b"));
+        symlink("a", root.join("cc")).unwrap();
+        let known = DashMap::new();
+        let path = root.as_os_str().as_bytes().to_vec();
+        assert_eq!(
+            locate(b"cc", &root, &path, &known).unwrap().real,
+            root.join("a")
+        );
+        std::fs::remove_file(root.join("cc")).unwrap();
+        symlink("b", root.join("cc")).unwrap();
+        assert_eq!(
+            locate(b"cc", &root, &path, &known).unwrap().real,
+            root.join("b")
+        );
+    }
+}

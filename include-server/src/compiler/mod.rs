@@ -1,0 +1,194 @@
+//! What only the compiler itself can tell: where it is, its built-in macros, its own directories, its feature tables.
+//!
+//! [`Compilers`] owns every answer. Each is kept with its vouchers (the files it came from and the directories that it
+//! found missing), which are asked again at every request: an upgraded compiler is asked anew.
+
+pub mod locate;
+pub mod oracle;
+pub mod probe;
+pub(crate) mod run;
+pub mod voucher;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use dashmap::DashMap;
+
+use crate::configuration::Language;
+pub use locate::LocatedCompiler;
+pub use probe::Probe;
+
+/// Why a compiler could not be found or asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CompilerError {
+    /// No such program.
+    #[error("the compiler {name} was not found in PATH")]
+    NotFound {
+        /// As on the command line.
+        name: String,
+    },
+    /// It is a wrapper such as `ccache`, named directly, so nothing tells which compiler it would start.
+    #[error("{} is not a compiler but a wrapper", path.display())]
+    Wrapper {
+        /// The program.
+        path: PathBuf,
+    },
+    /// It could not be started, hung, or printed without end.
+    #[error("cannot ask {} for its built-in macros: {why}", path.display())]
+    Run {
+        /// The program.
+        path: PathBuf,
+        /// What happened.
+        why: String,
+    },
+    /// It refused the options; its own words.
+    #[error("{} says: {message}", path.display())]
+    Refused {
+        /// The program.
+        path: PathBuf,
+        /// The first line with an error.
+        message: String,
+    },
+    /// Its answer is not that of gcc or clang.
+    #[error("{} is neither gcc nor clang: {what}", path.display())]
+    Unknown {
+        /// The program.
+        path: PathBuf,
+        /// What is missing from its answer.
+        what: &'static str,
+    },
+    /// A temporary file or directory could not be made.
+    #[error("cannot make a temporary file to ask the compiler with: {0}")]
+    Temporary(String),
+}
+
+/// All that decides a compiler's answer. Two compiles with equal invocations share one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Invocation {
+    /// The program as found; its name may matter (`clang++`).
+    pub program: PathBuf,
+    /// Options that may change the answer, in order.
+    pub words: Vec<Vec<u8>>,
+    /// The value of `-x`.
+    pub language: Language,
+    /// Environment entries that the compiler may look at.
+    pub environment: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The compile's working directory, when an option names a path relative to it.
+    pub cwd: Option<PathBuf>,
+}
+
+/// The answers of all compilers that were ever asked, shared by all threads.
+pub struct Compilers {
+    located: DashMap<PathBuf, (voucher::Seen, LocatedCompiler)>,
+    probes: DashMap<Invocation, Arc<Slot>>,
+    questions: Arc<oracle::AskedQuestions>,
+    /// Holds an empty `stdc-predef.h`, to learn whether a compiler looks for one.
+    bait: tempfile::TempDir,
+}
+
+/// One invocation's answer. The lock is held while the compiler runs, so that jobs that ask at once ask once.
+#[derive(Default)]
+struct Slot {
+    state: Mutex<SlotState>,
+}
+
+#[derive(Default)]
+struct SlotState {
+    probe: Option<Arc<Probe>>,
+    /// The last failure counts for those who were waiting for it, and for nobody else.
+    failure: Option<(Instant, CompilerError)>,
+}
+
+/// Answers kept at most; builds have a handful of option sets, so this is only a bound on memory.
+const PROBES_KEPT: usize = 4096;
+
+impl Compilers {
+    /// Nothing asked yet.
+    ///
+    /// # Errors
+    /// [`CompilerError::Temporary`] when there is no room for a temporary directory.
+    pub fn new() -> Result<Self, CompilerError> {
+        let temporary = |error: std::io::Error| CompilerError::Temporary(error.to_string());
+        let bait = tempfile::Builder::new()
+            .prefix("include-server.")
+            .tempdir()
+            .map_err(temporary)?;
+        std::fs::write(bait.path().join("stdc-predef.h"), b"").map_err(temporary)?;
+        Ok(Self {
+            located: DashMap::new(),
+            probes: DashMap::new(),
+            questions: Arc::default(),
+            bait,
+        })
+    }
+
+    /// The compiler that `name` means, as the client would find it: by its path, or through `search` (the value of
+    /// `PATH`) past distcc's and ccache's masquerade links.
+    ///
+    /// # Errors
+    /// [`CompilerError::NotFound`], [`CompilerError::Wrapper`].
+    pub fn locate(
+        &self,
+        name: &[u8],
+        cwd: &Path,
+        search: &[u8],
+    ) -> Result<LocatedCompiler, CompilerError> {
+        locate::locate(name, cwd, search, &self.located)
+    }
+
+    /// The answer to `invocation`, from memory when its vouchers still hold.
+    ///
+    /// # Errors
+    /// See [`CompilerError`]; a failure is not remembered.
+    pub fn probe(&self, invocation: &Invocation) -> Result<Arc<Probe>, CompilerError> {
+        let arrived = Instant::now();
+        let slot = self.slot(invocation);
+        let known = lock(&slot.state).probe.clone();
+        if let Some(probe) = known
+            && probe.is_vouched()
+        {
+            return Ok(probe);
+        }
+        let mut state = lock(&slot.state);
+        if let Some((finished, error)) = &state.failure
+            && arrived <= *finished
+        {
+            return Err(error.clone());
+        }
+        // Somebody else may have asked while this thread waited for the lock.
+        if let Some(probe) = &state.probe
+            && probe.is_vouched()
+        {
+            return Ok(Arc::clone(probe));
+        }
+        state.probe = None;
+        match Probe::ask(invocation, self.bait.path(), &self.questions) {
+            Ok(probe) => {
+                let probe = Arc::new(probe);
+                state.probe = Some(Arc::clone(&probe));
+                state.failure = None;
+                Ok(probe)
+            }
+            Err(error) => {
+                state.failure = Some((Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    fn slot(&self, invocation: &Invocation) -> Arc<Slot> {
+        if let Some(slot) = self.probes.get(invocation) {
+            return Arc::clone(&slot);
+        }
+        if self.probes.len() >= PROBES_KEPT {
+            self.probes.clear();
+        }
+        Arc::clone(&self.probes.entry(invocation.clone()).or_default())
+    }
+}
+
+/// A lock whose holder panicked guards nothing that could be half-written here.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,346 @@
+//! One question to a compiler (`-E -dD -v` on nothing) and its answer: built-in macros, search directories, whose rules
+//! hold, whether `stdc-predef.h` is read first.
+//!
+//! `-dD` prints the same macros as `-dM`, in order and under the name of the file each comes from, so those of
+//! `stdc-predef.h` can be told from built-ins. A directory of ours with an empty `stdc-predef.h`, last on the search
+//! path, shows that the compiler looks for that file even where no directory of its own has one.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::oracle::{AskedQuestions, CompilerOracle};
+use super::voucher::Voucher;
+use super::{CompilerError, Invocation, run};
+use crate::configuration::{CompilerFamily, Language};
+
+/// A compiler's answer for one option set.
+pub struct Probe {
+    /// `#define` lines in the compiler's order, without those of `stdc-predef.h`.
+    pub builtins: Arc<[u8]>,
+    /// Whose rules hold.
+    pub family: CompilerFamily,
+    /// The target, such as `x86_64-linux-gnu`; empty if it was not printed.
+    pub target: Vec<u8>,
+    /// Directories for `#include "..."` only.
+    pub quote: Vec<PathBuf>,
+    /// Directories for both forms, as the compiler spells them, in its order.
+    pub bracket: Vec<PathBuf>,
+    /// `stdc-predef.h` is included first when it is there.
+    pub pre_includes_stdc_predef: bool,
+    /// A framework directory or header map is on the search path.
+    pub has_frameworks: bool,
+    /// Answers what else only this compiler knows.
+    pub oracle: Arc<CompilerOracle>,
+    vouchers: Vec<Voucher>,
+}
+
+impl Probe {
+    /// Asks the compiler. `bait` is a directory that holds an empty `stdc-predef.h` and nothing else.
+    pub(super) fn ask(
+        invocation: &Invocation,
+        bait: &Path,
+        questions: &Arc<AskedQuestions>,
+    ) -> Result<Self, CompilerError> {
+        // Taken before the run, so that a compiler which is replaced meanwhile is asked again.
+        let program = Voucher::of(invocation.program.clone());
+        let mut command = invocation.command();
+        command
+            .args(["-E", "-dD", "-v", "-idirafter"])
+            .arg(bait)
+            .arg("/dev/null");
+        let output = run::run(&mut command, b"").map_err(|why| CompilerError::Run {
+            path: invocation.program.clone(),
+            why,
+        })?;
+        if !output.success {
+            return Err(CompilerError::Refused {
+                path: invocation.program.clone(),
+                message: first_error(&output.stderr),
+            });
+        }
+        let unknown = |what| CompilerError::Unknown {
+            path: invocation.program.clone(),
+            what,
+        };
+        let told = Told::parse(&output.stderr, bait);
+        if !told.complete {
+            return Err(unknown("-v printed no include search list"));
+        }
+        let macros = Macros::parse(&output.stdout);
+        let family = told
+            .family
+            .or_else(|| macros.family())
+            .ok_or_else(|| unknown("-v printed no version"))?;
+        let mut vouchers = vec![program];
+        vouchers.extend(told.files.into_iter().map(Voucher::of));
+        vouchers.extend(told.missing.into_iter().map(Voucher::of));
+        let oracle = CompilerOracle::new(invocation.clone(), Arc::clone(questions));
+        Ok(Self {
+            builtins: macros.lines.into(),
+            family,
+            target: told.target,
+            quote: told.quote,
+            bracket: told.bracket,
+            pre_includes_stdc_predef: macros.saw_stdc_predef,
+            has_frameworks: told.has_frameworks,
+            oracle: Arc::new(oracle),
+            vouchers,
+        })
+    }
+
+    /// Whether compiler, its specs and its missing directories are as they were when it was asked.
+    pub fn is_vouched(&self) -> bool {
+        self.vouchers.iter().all(Voucher::holds)
+    }
+}
+
+impl Invocation {
+    /// The command so far: program, options, `-x`.
+    pub(super) fn command(&self) -> std::process::Command {
+        let mut command = run::command(&self.program, &self.environment, self.cwd.as_deref());
+        command.args(self.words.iter().map(|word| OsStr::from_bytes(word)));
+        command.args(["-x", language_name(self.language)]);
+        command
+    }
+}
+
+/// The word after `-x`.
+fn language_name(language: Language) -> &'static str {
+    match language {
+        Language::C => "c",
+        Language::Cxx => "c++",
+        Language::ObjC => "objective-c",
+        Language::ObjCxx => "objective-c++",
+        Language::AsmWithCpp => "assembler-with-cpp",
+    }
+}
+
+/// The first line of a compiler's complaint that says what is wrong.
+pub(crate) fn first_error(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let line = text
+        .lines()
+        .find(|line| line.contains("error: "))
+        .or_else(|| text.lines().rfind(|line| !line.trim().is_empty()))
+        .unwrap_or("it failed without a word");
+    line.chars().take(300).collect()
+}
+
+/// What `-v` prints.
+#[derive(Default)]
+struct Told {
+    complete: bool,
+    family: Option<CompilerFamily>,
+    target: Vec<u8>,
+    quote: Vec<PathBuf>,
+    bracket: Vec<PathBuf>,
+    has_frameworks: bool,
+    /// Programs, specs and configuration files that the answer came from.
+    files: Vec<PathBuf>,
+    /// Directories that were looked for in vain.
+    missing: Vec<PathBuf>,
+}
+
+fn path(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(bytes))
+}
+
+/// The number that a version starts with.
+fn major(version: &[u8]) -> Option<u32> {
+    let digits = version
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    std::str::from_utf8(&version[..digits]).ok()?.parse().ok()
+}
+
+fn after<'a>(line: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
+    memchr::memmem::find(line, mark).map(|at| &line[at + mark.len()..])
+}
+
+impl Told {
+    fn parse(stderr: &[u8], bait: &Path) -> Self {
+        #[derive(PartialEq)]
+        enum List {
+            None,
+            Quote,
+            Bracket,
+        }
+        let mut told = Self::default();
+        let mut list = List::None;
+        for line in stderr.split(|&byte| byte == b'\n') {
+            if line.starts_with(b"#include \"...\" search starts here") {
+                list = List::Quote;
+            } else if line.starts_with(b"#include <...> search starts here") {
+                list = List::Bracket;
+            } else if line.starts_with(b"End of search list") {
+                list = List::None;
+                told.complete = true;
+            } else if list != List::None {
+                let Some(mut entry) = line.strip_prefix(b" ") else {
+                    continue;
+                };
+                for mark in [&b" (framework directory)"[..], b" (headermap)"] {
+                    if let Some(rest) = entry.strip_suffix(mark) {
+                        told.has_frameworks = true;
+                        entry = rest;
+                    }
+                }
+                match list {
+                    List::Quote => told.quote.push(path(entry)),
+                    _ if entry == bait.as_os_str().as_bytes() => {}
+                    _ => told.bracket.push(path(entry)),
+                }
+            } else {
+                told.other_line(line);
+            }
+        }
+        told
+    }
+
+    fn other_line(&mut self, line: &[u8]) {
+        if let Some(rest) = line.strip_prefix(b"ignoring nonexistent directory \"") {
+            self.missing
+                .push(path(rest.strip_suffix(b"\"").unwrap_or(rest)));
+        } else if let Some(rest) = line.strip_prefix(b"Target: ") {
+            self.target = rest.to_vec();
+        } else if let Some(rest) = line.strip_prefix(b"gcc version ") {
+            self.family = major(rest).map(|major| CompilerFamily::Gcc { major });
+        } else if let Some(rest) = line.strip_prefix(b"Reading specs from ") {
+            self.files.push(path(rest));
+        } else if let Some(rest) = line.strip_prefix(b"Configuration file: ") {
+            self.files.push(path(rest));
+        } else if let Some(rest) = line.strip_prefix(b" ") {
+            // The command that the driver starts: `/usr/lib/gcc/.../cc1 -E ...`, quoted by clang.
+            let program = match rest.strip_prefix(b"\"") {
+                Some(quoted) => quoted.split(|&byte| byte == b'"').next(),
+                None => rest.split(|&byte| byte == b' ').next(),
+            };
+            if let Some(program) = program
+                && program.starts_with(b"/")
+            {
+                self.files.push(path(program));
+            }
+        } else if self.family.is_none()
+            && let Some(rest) = after(line, b"clang version ")
+        {
+            self.family = major(rest).map(|major| CompilerFamily::Clang { major });
+        }
+    }
+}
+
+/// What `-dD` prints.
+#[derive(Default)]
+struct Macros {
+    lines: Vec<u8>,
+    saw_stdc_predef: bool,
+}
+
+impl Macros {
+    fn parse(stdout: &[u8]) -> Self {
+        let mut defined: Vec<&[u8]> = Vec::with_capacity(512);
+        let mut saw_stdc_predef = false;
+        let mut builtin = false;
+        for line in stdout.split(|&byte| byte == b'\n') {
+            if let Some(marker) = line.strip_prefix(b"# ") {
+                let name = marker.split(|&byte| byte == b'"').nth(1).unwrap_or(b"");
+                builtin = matches!(name, b"<built-in>" | b"<command-line>" | b"<command line>");
+                saw_stdc_predef |= name.ends_with(b"/stdc-predef.h");
+            } else if !builtin {
+            } else if line.starts_with(b"#define ") {
+                defined.push(line);
+            } else if let Some(name) = line.strip_prefix(b"#undef ") {
+                defined.retain(|define| macro_name(define) != name);
+            }
+        }
+        let mut lines = defined.join(&b'\n');
+        lines.push(b'\n');
+        Self {
+            lines,
+            saw_stdc_predef,
+        }
+    }
+
+    /// Whose rules hold, by the macros that name the compiler.
+    fn family(&self) -> Option<CompilerFamily> {
+        let value = |name: &[u8]| {
+            let at = after(&self.lines, &[b"#define ", name, b" "].concat())?;
+            major(at)
+        };
+        value(b"__clang_major__")
+            .map(|major| CompilerFamily::Clang { major })
+            .or_else(|| value(b"__GNUC__").map(|major| CompilerFamily::Gcc { major }))
+    }
+}
+
+/// The name in a `#define` line.
+fn macro_name(define: &[u8]) -> &[u8] {
+    let rest = define.strip_prefix(b"#define ").unwrap_or(define);
+    let end = rest
+        .iter()
+        .position(|&byte| byte == b' ' || byte == b'(')
+        .unwrap_or(rest.len());
+    &rest[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GCC: &[u8] = b"Using built-in specs.\nTarget: x86_64-linux-gnu\ngcc version 12.2.0 (Debian)\n \
+/usr/lib/gcc/12/cc1 -E -quiet -v /dev/null\nReading specs from /opt/my.specs\nignoring nonexistent directory \"/usr/local/no\"\n\
+ignoring duplicate directory \"/usr/include/\"\n  as it is a non-system directory that duplicates a system directory\n\
+#include \"...\" search starts here:\n quoted dir\n#include <...> search starts here:\n /usr/lib/gcc/12/include\n \
+/Library/Frameworks (framework directory)\n /tmp/bait\nEnd of search list.\nCOMPILER_PATH=/usr/\n";
+
+    #[test]
+    fn what_gcc_tells() {
+        let told = Told::parse(GCC, Path::new("/tmp/bait"));
+        assert!(told.complete && told.has_frameworks);
+        assert_eq!(told.family, Some(CompilerFamily::Gcc { major: 12 }));
+        assert_eq!(told.target, b"x86_64-linux-gnu");
+        assert_eq!(told.quote, [PathBuf::from("quoted dir")]);
+        let bracket = ["/usr/lib/gcc/12/include", "/Library/Frameworks"];
+        assert_eq!(told.bracket, bracket.map(PathBuf::from));
+        let files = ["/usr/lib/gcc/12/cc1", "/opt/my.specs"];
+        assert_eq!(told.files, files.map(PathBuf::from));
+        assert_eq!(told.missing, [PathBuf::from("/usr/local/no")]);
+    }
+
+    #[test]
+    fn what_clang_tells() {
+        let text = b"Debian clang version 19.1.7 (3)\nTarget: x86_64-pc-linux-gnu\n (in-process)\n \
+\"/usr/lib/llvm-19/bin/clang\" -cc1 -triple x\nclang -cc1 version 19.1.7 based upon LLVM 19.1.7\n#include <...> search starts here:\n /usr/include\nEnd of search list.\n";
+        let told = Told::parse(text, Path::new("/bait"));
+        assert_eq!(told.family, Some(CompilerFamily::Clang { major: 19 }));
+        assert_eq!(told.files, [PathBuf::from("/usr/lib/llvm-19/bin/clang")]);
+    }
+
+    #[test]
+    fn a_cut_off_answer_is_not_complete() {
+        for end in 0..GCC.len() {
+            let told = Told::parse(&GCC[..end], Path::new("/tmp/bait"));
+            assert_eq!(
+                told.complete,
+                end >= GCC.len() - b".\nCOMPILER_PATH=/usr/\n".len()
+            );
+        }
+    }
+
+    #[test]
+    fn macros_of_stdc_predef_are_left_out() {
+        let macros = Macros::parse(
+            b"# 0 \"/dev/null\"\n# 0 \"<built-in>\"\n#define __STDC__ 1\n#define __GNUC__ 13\n#define F(a) a\n\
+# 0 \"<command-line>\"\n#define _REENTRANT 1\n#undef F\n# 1 \"/usr/include/stdc-predef.h\" 1 3 4\n#define _STDC_PREDEF_H 1\n\
+# 0 \"<command-line>\" 2\n#define LAST x y\n# 1 \"/dev/null\"\n#define NOT 1\n",
+        );
+        assert_eq!(
+            macros.lines,
+            b"#define __STDC__ 1\n#define __GNUC__ 13\n#define _REENTRANT 1\n#define LAST x y\n"
+        );
+        assert!(macros.saw_stdc_predef);
+        assert_eq!(macros.family(), Some(CompilerFamily::Gcc { major: 13 }));
+    }
+}

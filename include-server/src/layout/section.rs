@@ -1,0 +1,98 @@
+//! A layout as bytes for the wire. Owns the compressed forms of files that carry a `#line` directive.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use protocol::token::{Tag, put_body, put_token};
+use protocol::tree::{EntryContent, TreeEntry, put_entry};
+
+use super::{Layout, Node};
+use crate::files::FileContent;
+
+/// Compressed forms of files behind a `#line` directive, by content and name; shared by all requests. Forms without one
+/// belong to the content itself.
+#[derive(Default)]
+pub struct CompressedForms {
+    named: DashMap<([u8; 32], Vec<u8>), Arc<[u8]>>,
+}
+
+/// Forms kept at most. A large project has some 20,000 headers; past that, starting anew is cheap enough.
+const FORMS_KEPT: usize = 65_536;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+impl CompressedForms {
+    /// The LZO block of `content`, behind `#line 1 "name"` if there is a name.
+    pub fn block(&self, content: &FileContent, name: Option<&[u8]>) -> Arc<[u8]> {
+        let Some(name) = name else {
+            return Arc::clone(content.compressed());
+        };
+        let key = (*content.digest(), name.to_vec());
+        if let Some(block) = self.named.get(&key) {
+            return Arc::clone(&block);
+        }
+        if self.named.len() >= FORMS_KEPT {
+            self.named.clear();
+        }
+        let block: Arc<[u8]> = protocol::lzo::compress(&with_line(content.bytes(), name)).into();
+        self.named.insert(key, Arc::clone(&block));
+        block
+    }
+}
+
+/// `content` behind a `#line` directive; a byte order mark stays first, where alone it is allowed.
+fn with_line(content: &[u8], name: &[u8]) -> Vec<u8> {
+    let (mark, text) = match content.strip_prefix(BYTE_ORDER_MARK) {
+        Some(text) => (BYTE_ORDER_MARK, text),
+        None => (&b""[..], content),
+    };
+    [mark, b"#line 1 \"", name, b"\"\n", text].concat()
+}
+
+impl Layout {
+    /// The layout as the client passes it on: `NFIL` and its entries.
+    #[must_use]
+    pub fn section(&self, forms: &CompressedForms) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.nodes.len() * 64);
+        put_token(
+            &mut out,
+            Tag::NFIL,
+            u32::try_from(self.nodes.len()).expect("fewer than 2^32 files"),
+        );
+        for (path, node) in &self.nodes {
+            match node {
+                Node::File { content, line } => {
+                    put_body(&mut out, Tag::NAME, path.as_bytes());
+                    let block = forms.block(content, line.as_deref());
+                    put_body(&mut out, Tag::FILE, &block);
+                }
+                Node::Link(target) => {
+                    put_entry(&mut out, path, &EntryContent::Link(target.clone()));
+                }
+                Node::Forcing => put_entry(&mut out, path, &EntryContent::File(Vec::new())),
+                Node::System => {
+                    let entry = TreeEntry::system_link(path.clone());
+                    put_entry(&mut out, &entry.path, &entry.content);
+                }
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_order_mark_stays_first() {
+        assert_eq!(
+            with_line(b"int x;", b"/a/b.h"),
+            b"#line 1 \"/a/b.h\"\nint x;"
+        );
+        assert_eq!(
+            with_line(b"\xef\xbb\xbfint x;", b"/b.h"),
+            b"\xef\xbb\xbf#line 1 \"/b.h\"\nint x;"
+        );
+    }
+}
