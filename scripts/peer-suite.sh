@@ -47,7 +47,7 @@ else
     done
     helper=${HELPER:-$programs/examples/peer_suite_helper}
     cp "$helper" "$work/helpers/peer_suite_helper"
-    for name in exten issource scanargs hosts argvtostr strip parsemask sa2str dotd compile getline; do
+    for name in exten issource scanargs hosts strip parsemask dotd compile getline; do
         ln -s peer_suite_helper "$work/helpers/h_$name"
     done
 fi
