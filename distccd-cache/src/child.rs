@@ -17,6 +17,7 @@ use std::ptr;
 use std::time::Duration;
 
 use protocol::wait_status::WaitStatus;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -133,7 +134,13 @@ const STACK_BYTES: usize = 64 * 1024;
 /// # Errors
 /// [`StartError`]; then no process is left.
 pub(crate) fn start(launch: &Launch) -> Result<Child, StartError> {
-    let pointers = |strings: &[CString]| strings.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect::<Vec<_>>();
+    let pointers = |strings: &[CString]| {
+        strings
+            .iter()
+            .map(|s| s.as_ptr())
+            .chain([ptr::null()])
+            .collect::<Vec<_>>()
+    };
     let errand = Errand {
         launch,
         argv: pointers(&launch.argv),
@@ -161,18 +168,28 @@ pub(crate) fn start(launch: &Launch) -> Result<Child, StartError> {
         let error = io::Error::last_os_error();
         libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut());
         if pid < 0 {
-            return Err(StartError { stage: Stage::Clone, source: error });
+            return Err(StartError {
+                stage: Stage::Clone,
+                source: error,
+            });
         }
         pid
     };
     // SAFETY: the kernel made this descriptor for us (CLONE_PIDFD) and nobody else owns it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    let mut child = Child { pidfd, pid, reaped: false };
+    let mut child = Child {
+        pidfd,
+        pid,
+        reaped: false,
+    };
     match errand.failure.into_inner() {
         None => Ok(child),
         Some((stage, errno)) => {
             child.reap();
-            Err(StartError { stage, source: io::Error::from_raw_os_error(errno) })
+            Err(StartError {
+                stage,
+                source: io::Error::from_raw_os_error(errno),
+            })
         }
     }
 }
@@ -208,14 +225,20 @@ fn become_program(errand: &Errand<'_>) -> Result<std::convert::Infallible, Stage
             enter_root(new_root)?;
         }
         done(libc::chdir(launch.cwd.as_ptr()), Stage::Cwd)?;
-        let no_core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        let no_core = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
         done(libc::setrlimit(libc::RLIMIT_CORE, &no_core), Stage::Setup)?;
         if launch.nice != 0 {
             // Best effort: a daemon at the end of the range has nowhere to go.
             libc::nice(launch.nice);
         }
         libc::umask(0o022);
-        done(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), Stage::Setup)?;
+        done(
+            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
+            Stage::Setup,
+        )?;
         for (number, stream) in (0..).zip(&launch.streams) {
             // The sources are above 2 (see `raise_above_standard`), so none is overwritten before its turn.
             done(libc::dup2(stream.as_raw_fd(), number), Stage::Setup)?;
@@ -223,7 +246,11 @@ fn become_program(errand: &Errand<'_>) -> Result<std::convert::Infallible, Stage
         let mut none = std::mem::zeroed::<libc::sigset_t>();
         libc::sigemptyset(&mut none);
         libc::pthread_sigmask(libc::SIG_SETMASK, &none, ptr::null_mut());
-        libc::execve(launch.program.as_ptr(), errand.argv.as_ptr(), errand.environment.as_ptr());
+        libc::execve(
+            launch.program.as_ptr(),
+            errand.argv.as_ptr(),
+            errand.environment.as_ptr(),
+        );
     }
     Err(Stage::Exec)
 }
@@ -237,7 +264,16 @@ fn enter_root(new_root: &NewRoot) -> Result<(), Stage> {
     // SAFETY: plain system calls on C strings that live in `new_root`.
     unsafe {
         let private = libc::MS_REC | libc::MS_PRIVATE;
-        done(libc::mount(ptr::null(), c"/".as_ptr(), ptr::null(), private, ptr::null()), Stage::Root)?;
+        done(
+            libc::mount(
+                ptr::null(),
+                c"/".as_ptr(),
+                ptr::null(),
+                private,
+                ptr::null(),
+            ),
+            Stage::Root,
+        )?;
         for (index, step) in new_root.steps.iter().enumerate() {
             mount_step(step).map_err(|()| Stage::Mount(index))?;
         }
@@ -273,15 +309,27 @@ fn mount_step(step: &MountStep) -> Result<(), ()> {
     // SAFETY: plain system calls on C strings that live in `step` and on a struct of the size we name.
     let result = unsafe {
         match step {
-            MountStep::Bind { source, target, read_only } => {
+            MountStep::Bind {
+                source,
+                target,
+                read_only,
+            } => {
                 let flags = libc::MS_BIND | libc::MS_REC;
-                let bound = libc::mount(source.as_ptr(), target.as_ptr(), ptr::null(), flags, ptr::null());
+                let bound = libc::mount(
+                    source.as_ptr(),
+                    target.as_ptr(),
+                    ptr::null(),
+                    flags,
+                    ptr::null(),
+                );
                 if bound < 0 || !read_only {
                     bound
                 } else {
                     // Adds to each mount's flags, where a remount would have to repeat those it may not take away.
                     let attributes = libc::mount_attr {
-                        attr_set: libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV,
+                        attr_set: libc::MOUNT_ATTR_RDONLY
+                            | libc::MOUNT_ATTR_NOSUID
+                            | libc::MOUNT_ATTR_NODEV,
                         attr_clr: 0,
                         propagation: 0,
                         userns_fd: 0,
@@ -298,11 +346,23 @@ fn mount_step(step: &MountStep) -> Result<(), ()> {
             }
             MountStep::Overlay { options, target } => {
                 let kind = c"overlay".as_ptr();
-                libc::mount(kind, target.as_ptr(), kind, hardened | libc::MS_RDONLY, options.as_ptr().cast())
+                libc::mount(
+                    kind,
+                    target.as_ptr(),
+                    kind,
+                    hardened | libc::MS_RDONLY,
+                    options.as_ptr().cast(),
+                )
             }
             MountStep::Proc { target } => {
                 let kind = c"proc".as_ptr();
-                libc::mount(kind, target.as_ptr(), kind, hardened | libc::MS_NOEXEC, ptr::null())
+                libc::mount(
+                    kind,
+                    target.as_ptr(),
+                    kind,
+                    hardened | libc::MS_NOEXEC,
+                    ptr::null(),
+                )
             }
         }
     };
@@ -333,7 +393,18 @@ impl Child {
     pub(crate) fn exited(&self) -> io::Result<AsyncFd<OwnedFd>> {
         let pidfd = self.pidfd.try_clone()?;
         // SAFETY: the AsyncFd owns this copy, and nothing else closes or replaces it while it is registered.
-        unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }.map_err(io::Error::from)
+        unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }
+            .map_err(io::Error::from)
+    }
+
+    /// Waits for the end of the process, but not for ever; `None` when it still runs.
+    pub(crate) fn reap_within(&mut self, limit: Duration) -> Option<(WaitStatus, Usage)> {
+        let limit = Timespec::try_from(limit).ok()?;
+        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        match rustix::event::poll(&mut fds, Some(&limit)) {
+            Ok(1) => Some(self.reap()),
+            _ => None,
+        }
     }
 
     /// Sends a signal to the process and its session. In a process namespace of its own, SIGKILL takes every process
@@ -360,7 +431,10 @@ impl Child {
         };
         self.reaped = true;
         let time = |t: libc::timeval| {
-            Duration::new(u64::try_from(t.tv_sec).unwrap_or(0), u32::try_from(t.tv_usec).unwrap_or(0) * 1000)
+            Duration::new(
+                u64::try_from(t.tv_sec).unwrap_or(0),
+                u32::try_from(t.tv_usec).unwrap_or(0) * 1000,
+            )
         };
         let usage = Usage {
             user: time(usage.ru_utime),
@@ -371,11 +445,28 @@ impl Child {
     }
 }
 
+impl Child {
+    /// Kills the process and its session, whether or not it ended by itself, and waits until they are gone.
+    pub(crate) fn end(&mut self) -> (WaitStatus, Usage) {
+        self.signal(libc::SIGKILL);
+        let ended = self.reap();
+        // A process namespace ends as one. Elsewhere the others of the session die on their own time, and are reaped by
+        // whoever inherited them; until then they may still finish the system call they were in.
+        for _ in 0..1000 {
+            // SAFETY: plain system call that only asks. As long as the session has a process, no other gets its number.
+            if unsafe { libc::kill(-self.pid, 0) } < 0 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        ended
+    }
+}
+
 impl Drop for Child {
     fn drop(&mut self) {
         if !self.reaped {
-            self.signal(libc::SIGKILL);
-            self.reap();
+            self.end();
         }
     }
 }

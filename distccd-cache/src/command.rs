@@ -40,18 +40,40 @@ impl Command {
             return Err(CommandError::NulByte);
         }
         let line = CommandLine::parse(argv);
-        let mut sources = line.items().iter().filter(|item| matches!(item.role, Role::Source(_)));
+        let mut sources = line
+            .items()
+            .iter()
+            .filter(|item| matches!(item.role, Role::Source(_)));
         let (Some(source), None) = (sources.next().map(|item| item.text), sources.next()) else {
             return Err(CommandError::Sources(line.sources().count()));
         };
         let output = line.output_file().ok_or(CommandError::NoCompile)?;
         let dependencies = line.dependency_file(None).map(|file| file.path);
-        Ok(Self { source, output, dependencies, line })
+        Ok(Self {
+            source,
+            output,
+            dependencies,
+            line,
+        })
     }
 
     /// The source as written.
     pub(crate) fn source(&self) -> &[u8] {
         self.line.bytes(self.source)
+    }
+
+    /// Whether the object will hold the command line itself, so that a word added to it would show.
+    pub(crate) fn is_recorded(&self) -> bool {
+        let options: [&[u8]; 4] = [
+            b"-grecord-gcc-switches",
+            b"-grecord-command-line",
+            b"-frecord-gcc-switches",
+            b"-frecord-command-line",
+        ];
+        self.line
+            .words()
+            .iter()
+            .any(|word| options.contains(&word.as_slice()))
     }
 
     /// The words with another source and another output, for a source that was preprocessed elsewhere.
@@ -64,7 +86,9 @@ impl Command {
 
     /// The suffix, with its dot, of a preprocessed source of this language.
     pub(crate) fn preprocessed_suffix(&self) -> &'static [u8] {
-        self.line.language().map_or(b".i", |language| language.preprocessed_suffix())
+        self.line
+            .language()
+            .map_or(b".i", |language| language.preprocessed_suffix())
     }
 }
 

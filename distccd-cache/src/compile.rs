@@ -56,9 +56,8 @@ pub(crate) async fn watch(
         // Whether it ended in time or not: what is left is killed below.
         let _ = tokio::time::timeout(GRACE, exited.readable()).await;
     }
-    // Also after a normal end: nothing of the job stays behind. Until it is reaped, the number of the process is its own.
-    child.signal(libc::SIGKILL);
-    let (status, usage) = child.reap();
+    // Also after a normal end: nothing of the job stays behind.
+    let (status, usage) = tokio::task::spawn_blocking(move || child.end()).await?;
     Ok((stopped.unwrap_or(End::Exited(status)), usage))
 }
 
@@ -72,13 +71,27 @@ pub(crate) struct Streams {
 impl Streams {
     /// Makes the files in a job's directory.
     pub(crate) fn create(dir: &Path) -> io::Result<Self> {
-        let create = |name| File::options().read(true).write(true).create_new(true).mode(0o600).open(dir.join(name));
-        Ok(Self { stdout: create("stdout")?, stderr: create("stderr")? })
+        let create = |name| {
+            File::options()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(dir.join(name))
+        };
+        Ok(Self {
+            stdout: create("stdout")?,
+            stderr: create("stderr")?,
+        })
     }
 
     /// The descriptors for the child.
     pub(crate) fn for_child(&self) -> io::Result<[OwnedFd; 3]> {
-        Ok([null()?, raise_above_standard(&self.stdout)?, raise_above_standard(&self.stderr)?])
+        Ok([
+            null()?,
+            raise_above_standard(&self.stdout)?,
+            raise_above_standard(&self.stderr)?,
+        ])
     }
 
     /// What was written: standard output, standard error.

@@ -125,18 +125,26 @@ impl Workshop {
     ///
     /// # Errors
     /// See [`JobError`]; nothing is to be sent then.
-    pub async fn run(&self, request: Request, compiler: &Path, cancelled: impl Future) -> Result<Finished, JobError> {
+    pub async fn run(
+        &self,
+        request: Request,
+        compiler: &Path,
+        cancelled: impl Future,
+    ) -> Result<Finished, JobError> {
         let started = Instant::now();
         let shared = Arc::clone(&self.shared);
         let compiler = compiler.to_owned();
         let (run, start) = blocking(move || prepare(&shared, &request, &compiler)).await?;
         let (end, usage) = match start {
-            Start::Running(child) => compile::watch(child, self.shared.settings.job_lifetime, cancelled)
-                .await
-                .map_err(io_at("waiting for the compiler"))?,
-            Start::NoCompiler => {
-                (End::Exited(WaitStatus::exited(ExitCode::CompilerMissing.code())), Usage::default())
+            Start::Running(child) => {
+                compile::watch(child, self.shared.settings.job_lifetime, cancelled)
+                    .await
+                    .map_err(io_at("waiting for the compiler"))?
             }
+            Start::NoCompiler => (
+                End::Exited(WaitStatus::exited(ExitCode::CompilerMissing.code())),
+                Usage::default(),
+            ),
         };
         let outcome = match end {
             End::Exited(status) if status.success() => CompileOutcome::Ok,
@@ -153,7 +161,14 @@ impl Workshop {
         let source = run.source.clone();
         let output_bytes = self.shared.settings.limits.output_bytes;
         let reply = blocking(move || collect(run, status, output_bytes)).await?;
-        Ok(Finished { reply, view, wall: started.elapsed(), usage, outcome, source })
+        Ok(Finished {
+            reply,
+            view,
+            wall: started.elapsed(),
+            usage,
+            outcome,
+            source,
+        })
     }
 }
 
@@ -163,6 +178,9 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, JobError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(error) => Err(JobError::Io { what: "running the job", source: io::Error::other(error) }),
+        Err(error) => Err(JobError::Io {
+            what: "running the job",
+            source: io::Error::other(error),
+        }),
     }
 }

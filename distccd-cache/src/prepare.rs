@@ -29,7 +29,7 @@ pub(crate) struct Run {
     pub(crate) cwd: Vec<u8>,
     /// Where the compiler writes the object, resolved.
     pub(crate) object: Vec<u8>,
-    /// Where it writes the dependency file, resolved; `None` when the client preprocessed.
+    /// Where it writes the dependency file, resolved, if it writes one.
     pub(crate) dependencies: Option<Vec<u8>>,
     /// The source's name without its directories.
     pub(crate) source: Vec<u8>,
@@ -72,9 +72,18 @@ impl From<Unsuited> for Failure {
 }
 
 /// Lays out the client's files and starts the compiler, in the namespace view if it is in force and suits the job.
-pub(crate) fn prepare(shared: &Shared, request: &Request, compiler: &Path) -> Result<(Run, Start), JobError> {
+pub(crate) fn prepare(
+    shared: &Shared,
+    request: &Request,
+    compiler: &Path,
+) -> Result<(Run, Start), JobError> {
     let command = Command::parse(&request.argv)?;
-    let job = Preparation { shared, request, compiler, command };
+    let job = Preparation {
+        shared,
+        request,
+        compiler,
+        command,
+    };
     if shared.namespaces.is_ok() {
         match job.start(View::Namespace) {
             Ok(started) => return Ok(started),
@@ -83,7 +92,10 @@ pub(crate) fn prepare(shared: &Shared, request: &Request, compiler: &Path) -> Re
                 return Err(JobError::NoView(why));
             }
             Err(Failure::View(why)) => {
-                tracing::info!("a job of {} gets the rewriting view: {why}", text(job.command.source()));
+                tracing::info!(
+                    "a job of {} gets the rewriting view: {why}",
+                    text(job.command.source())
+                );
             }
         }
     }
@@ -128,19 +140,32 @@ impl Preparation<'_> {
         };
         let (argv, cwd, new_root) = match view {
             View::Namespace => {
-                let namespaces = self.shared.namespaces.as_ref().map_err(|_| Failure::View("not in force".to_owned()))?;
+                let namespaces = self
+                    .shared
+                    .namespaces
+                    .as_ref()
+                    .map_err(|_| Failure::View("not in force".to_owned()))?;
                 let plan = Plan::new(&job, &mut tree, *namespaces, Some(self.compiler))?;
                 let new_root = plan.into_new_root().map_err(io_at("planning the view"))?;
                 (places.argv.clone(), places.cwd.clone(), Some(new_root))
             }
             View::Rewrite => {
                 let root = tree.root().as_os_str().as_bytes();
-                let maps = self.shared.families.prefix_maps(self.compiler, root).map_err(io_at("asking the compiler"))?;
+                let maps = self
+                    .shared
+                    .families
+                    .prefix_maps(self.compiler, root, &places.argv);
+                let maps = maps.map_err(io_at("asking the compiler"))?;
                 let argv = rewrite::argv(&places.argv, &tree, root, &maps);
-                (argv, tree.host_path(&places.cwd).into_os_string().into_vec(), None)
+                (
+                    argv,
+                    tree.host_path(&places.cwd).into_os_string().into_vec(),
+                    None,
+                )
             }
         };
-        let streams = Streams::create(job.path()).map_err(io_at("making files for the compiler's words"))?;
+        let streams =
+            Streams::create(job.path()).map_err(io_at("making files for the compiler's words"))?;
         let temp_dir = match view {
             View::Namespace => PathBuf::from("/tmp"),
             View::Rewrite => tree.host_path(&temp),
@@ -161,7 +186,12 @@ impl Preparation<'_> {
         match child::start(&launch) {
             Ok(child) => Ok((run, Start::Running(child))),
             Err(error) if error.stage == Stage::Exec => {
-                run.notice = format!("distccd: cannot run {}: {}\n", self.compiler.display(), error.source).into_bytes();
+                run.notice = format!(
+                    "distccd: cannot run {}: {}\n",
+                    self.compiler.display(),
+                    error.source
+                )
+                .into_bytes();
                 Ok((run, Start::NoCompiler))
             }
             Err(error) if view == View::Namespace => Err(Failure::View(error.to_string())),
@@ -179,29 +209,43 @@ impl Preparation<'_> {
         let object = output_place(tree, &cwd, &self.command.output)?;
         let mut argv = self.request.argv.clone();
         let dependencies = match &self.command.dependencies {
-            Some(file) => output_place(tree, &cwd, file)?,
+            Some(file) => Some(output_place(tree, &cwd, file)?),
+            // Nobody asked for one, and asking ourselves would change the object.
+            None if self.command.is_recorded() => None,
             None => {
                 // The reply carries a dependency file in any case. This one is below the view's own /tmp.
                 let file = unused_name(tree, temp, b".d");
                 let shown = [b"/tmp/", base_name(&file)].concat();
                 argv.extend([b"-MMD".to_vec(), b"-MF".to_vec(), shown]);
-                file
+                Some(file)
             }
         };
-        Ok(Places { cwd, object, dependencies: Some(dependencies), argv })
+        Ok(Places {
+            cwd,
+            object,
+            dependencies,
+            argv,
+        })
     }
 
     /// The client preprocessed: its source is the only file, and its paths mean nothing here.
     fn place_preprocessed(&self, tree: &mut Tree, temp: &[u8]) -> Result<Places, Failure> {
         let cap = usize::try_from(self.shared.settings.limits.tree_bytes).unwrap_or(usize::MAX);
-        let Some(plain) = self.request.plain_source(cap) else { return Err(CommandError::NoCompile.into()) };
+        let Some(plain) = self.request.plain_source(cap) else {
+            return Err(CommandError::NoCompile.into());
+        };
         let plain = plain.map_err(JobError::Source)?;
         let source = [temp, b"/distccd", self.command.preprocessed_suffix()].concat();
         let object = [temp, b"/distccd.o"].concat();
         let path = TreePath::new(&source).map_err(|_| CommandError::NoCompile)?;
         tree.write_file(&path, &plain)?;
         let argv = self.command.with_files(&source, &object);
-        Ok(Places { cwd: temp.to_vec(), object, dependencies: None, argv })
+        Ok(Places {
+            cwd: temp.to_vec(),
+            object,
+            dependencies: None,
+            argv,
+        })
     }
 
     fn launch(
@@ -213,25 +257,48 @@ impl Preparation<'_> {
         new_root: Option<NewRoot>,
     ) -> Result<Launch, Failure> {
         let settings = &self.shared.settings;
-        let mut path = self.compiler.parent().unwrap_or(Path::new("/")).as_os_str().to_owned();
+        let mut path = self
+            .compiler
+            .parent()
+            .unwrap_or(Path::new("/"))
+            .as_os_str()
+            .to_owned();
         path.push(":");
-        path.push(settings.compiler_path.as_deref().unwrap_or(OsStr::new(Workshop::DEFAULT_PATH)));
-        let fixed = [(OsString::from("PATH"), path), (OsString::from("TMPDIR"), temp_dir.as_os_str().to_owned())];
-        let pairs = fixed.iter().chain(&settings.environment).map(|(name, value)| {
-            let mut pair = name.clone();
-            pair.push("=");
-            pair.push(value);
-            pair
-        });
+        path.push(
+            settings
+                .compiler_path
+                .as_deref()
+                .unwrap_or(OsStr::new(Workshop::DEFAULT_PATH)),
+        );
+        let fixed = [
+            (OsString::from("PATH"), path),
+            (OsString::from("TMPDIR"), temp_dir.as_os_str().to_owned()),
+        ];
+        let pairs = fixed
+            .iter()
+            .chain(&settings.environment)
+            .map(|(name, value)| {
+                let mut pair = name.clone();
+                pair.push("=");
+                pair.push(value);
+                pair
+            });
         let strings = |texts: &mut dyn Iterator<Item = OsString>| {
-            texts.map(c_string).collect::<Result<Vec<_>, _>>().map_err(io_at("writing the command line"))
+            texts
+                .map(c_string)
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(io_at("writing the command line"))
         };
         Ok(Launch {
-            program: c_string(self.compiler.as_os_str().to_owned()).map_err(io_at("naming the compiler"))?,
+            program: c_string(self.compiler.as_os_str().to_owned())
+                .map_err(io_at("naming the compiler"))?,
             argv: strings(&mut argv.into_iter().map(OsString::from_vec))?,
             environment: strings(&mut pairs.into_iter())?,
-            cwd: c_string(OsString::from_vec(cwd)).map_err(io_at("naming the working directory"))?,
-            streams: streams.for_child().map_err(io_at("opening the compiler's streams"))?,
+            cwd: c_string(OsString::from_vec(cwd))
+                .map_err(io_at("naming the working directory"))?,
+            streams: streams
+                .for_child()
+                .map_err(io_at("opening the compiler's streams"))?,
             nice: settings.nice,
             new_root,
         })
@@ -240,12 +307,19 @@ impl Preparation<'_> {
 
 /// Where an output will be: its directory is made, and it is no file of the client's.
 fn output_place(tree: &mut Tree, cwd: &[u8], written: &[u8]) -> Result<Vec<u8>, JobError> {
-    let absolute =
-        if written.first() == Some(&b'/') { written.to_vec() } else { [cwd, b"/", written].concat() };
+    let absolute = if written.first() == Some(&b'/') {
+        written.to_vec()
+    } else {
+        [cwd, b"/", written].concat()
+    };
     let slash = absolute.iter().rposition(|&b| b == b'/').unwrap_or(0);
     let dir = tree.make_dirs(&absolute[..slash.max(1)])?;
     let name = &absolute[slash + 1..];
-    let joined = if dir == b"/" { [b"/", name].concat() } else { [dir.as_slice(), b"/", name].concat() };
+    let joined = if dir == b"/" {
+        [b"/", name].concat()
+    } else {
+        [dir.as_slice(), b"/", name].concat()
+    };
     let real = tree.resolve(&joined)?;
     if tree.has(&real) || real != joined {
         return Err(JobError::OverwritesInput(text(&absolute)));

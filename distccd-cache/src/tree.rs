@@ -92,7 +92,11 @@ pub(crate) struct JobDir {
 impl JobDir {
     /// Makes the directory below `temp_dir`, an absolute path without links.
     pub(crate) fn create(temp_dir: &Path, keep: bool) -> io::Result<Self> {
-        let dir = tempfile::Builder::new().prefix("distccd_").rand_bytes(6).disable_cleanup(keep).tempdir_in(temp_dir)?;
+        let dir = tempfile::Builder::new()
+            .prefix("distccd_")
+            .rand_bytes(6)
+            .disable_cleanup(keep)
+            .tempdir_in(temp_dir)?;
         let job = Self { dir };
         std::fs::create_dir(job.root())?;
         std::fs::create_dir(job.view())?;
@@ -159,8 +163,11 @@ impl Tree {
     pub(crate) fn new(job: &JobDir, layout: Layout, limits: JobLimits) -> Result<Self, TreeError> {
         let root = job.root();
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root_fd = rustix::fs::open(&root, flags, Mode::empty()).map_err(|e| io_error(b"/", e))?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let root_fd =
+            rustix::fs::open(&root, flags, Mode::empty()).map_err(|e| io_error(b"/", e))?;
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_secs());
         Ok(Self {
             root,
             root_fd,
@@ -178,13 +185,17 @@ impl Tree {
     pub(crate) fn add_all(&mut self, entries: &[TreeEntry]) -> Result<(), TreeError> {
         for entry in entries {
             match &entry.content {
-                EntryContent::File(block) if block.is_empty() && entry.path.file_name() == FORCING_FILE => {
+                EntryContent::File(block)
+                    if block.is_empty() && entry.path.file_name() == FORCING_FILE =>
+                {
                     if let Some(parent) = entry.path.parent() {
                         self.make_dirs(parent.as_bytes())?;
                     }
                 }
                 EntryContent::File(block) => self.add_file(&entry.path, block)?,
-                EntryContent::Link(_) if entry.is_system_link() => self.add_system_dir(&entry.path)?,
+                EntryContent::Link(_) if entry.is_system_link() => {
+                    self.add_system_dir(&entry.path)?
+                }
                 EntryContent::Link(target) => self.add_link(&entry.path, target)?,
             }
         }
@@ -193,8 +204,10 @@ impl Tree {
 
     fn add_file(&mut self, path: &TreePath, block: &[u8]) -> Result<(), TreeError> {
         let cap = usize::try_from(self.bytes_left).unwrap_or(usize::MAX);
-        let plain = protocol::lzo::decompress(block, cap)
-            .map_err(|source| TreeError::Unpack { path: path.clone(), source })?;
+        let plain = protocol::lzo::decompress(block, cap).map_err(|source| TreeError::Unpack {
+            path: path.clone(),
+            source,
+        })?;
         self.bytes_left -= plain.len() as u64;
         let content = match self.layout {
             Layout::OwnPaths => without_line_directive(&plain, path),
@@ -211,28 +224,48 @@ impl Tree {
         self.next_mtime -= 1;
         let mut write = || -> io::Result<()> {
             let dir = self.directory_of(path.as_bytes())?;
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let flags =
+                OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let fd = rustix::fs::openat(dir, path.file_name(), flags, Mode::from_raw_mode(0o644))?;
             let mut file = std::fs::File::from(fd);
             file.write_all(content)?;
-            let time = Timespec { tv_sec: mtime, tv_nsec: 0 };
-            rustix::fs::futimens(&file, &Timestamps { last_access: time, last_modification: time })?;
+            let time = Timespec {
+                tv_sec: mtime,
+                tv_nsec: 0,
+            };
+            rustix::fs::futimens(
+                &file,
+                &Timestamps {
+                    last_access: time,
+                    last_modification: time,
+                },
+            )?;
             Ok(())
         };
-        write().map_err(|source| TreeError::Io { path: path.to_string(), source })
+        write().map_err(|source| TreeError::Io {
+            path: path.to_string(),
+            source,
+        })
     }
 
     fn add_link(&mut self, path: &TreePath, target: &[u8]) -> Result<(), TreeError> {
-        let escaping =
-            || TreeError::EscapingLink { path: path.clone(), target: String::from_utf8_lossy(target).into_owned() };
+        let escaping = || TreeError::EscapingLink {
+            path: path.clone(),
+            target: String::from_utf8_lossy(target).into_owned(),
+        };
         if target.is_empty() || target.contains(&0) {
             return Err(escaping());
         }
-        let parent = path.parent().map_or_else(|| b"/".to_vec(), |p| p.as_bytes().to_vec());
+        let parent = path
+            .parent()
+            .map_or_else(|| b"/".to_vec(), |p| p.as_bytes().to_vec());
         let normal = lexically_joined(&parent, target).ok_or_else(escaping)?;
         // A relative target may itself go through links, so it is resolved as it stands.
-        let leads_to =
-            if target[0] == b'/' { normal.clone() } else { [parent.as_slice(), b"/", target].concat() };
+        let leads_to = if target[0] == b'/' {
+            normal.clone()
+        } else {
+            [parent.as_slice(), b"/", target].concat()
+        };
         let node = Node::Link(leads_to);
         if self.nodes.get(path.as_bytes()) == Some(&node) {
             return Ok(());
@@ -240,7 +273,9 @@ impl Tree {
         self.make_parent_unlinked(path)?;
         self.claim(path.as_bytes(), node)?;
         let written = match self.layout {
-            Layout::BelowRoot if target[0] == b'/' => [self.root.as_os_str().as_bytes(), &normal].concat(),
+            Layout::BelowRoot if target[0] == b'/' => {
+                [self.root.as_os_str().as_bytes(), &normal].concat()
+            }
             _ => target.to_vec(),
         };
         self.symlink(path, &written)
@@ -264,12 +299,17 @@ impl Tree {
         let name = path.file_name();
         self.directory_of(path.as_bytes())
             .and_then(|dir| Ok(rustix::fs::symlinkat(target, dir, name)?))
-            .map_err(|source| TreeError::Io { path: path.to_string(), source })
+            .map_err(|source| TreeError::Io {
+                path: path.to_string(),
+                source,
+            })
     }
 
     /// Makes the directories that a path needs, none of them through a link.
     fn make_parent_unlinked(&mut self, path: &TreePath) -> Result<(), TreeError> {
-        let Some(parent) = path.parent() else { return Ok(()) };
+        let Some(parent) = path.parent() else {
+            return Ok(());
+        };
         if self.nodes.get(parent.as_bytes()) == Some(&Node::Directory) {
             return Ok(());
         }
@@ -282,17 +322,31 @@ impl Tree {
     /// Makes a directory and those above it, and returns its path after following the client's links.
     pub(crate) fn make_dirs(&mut self, path: &[u8]) -> Result<Vec<u8>, TreeError> {
         let real = self.resolve(path)?;
-        let ends = (1..real.len()).filter(|&i| real[i] == b'/').chain([real.len()]);
+        let ends = (1..real.len())
+            .filter(|&i| real[i] == b'/')
+            .chain([real.len()]);
         for end in ends.collect::<Vec<_>>() {
             let dir = &real[..end];
             if dir == b"/" || self.nodes.get(dir) == Some(&Node::Directory) {
                 continue;
             }
             self.claim(dir, Node::Directory)?;
-            let name = &dir[dir.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1)..];
+            let name = &dir[dir
+                .iter()
+                .rposition(|&b| b == b'/')
+                .map_or(0, |slash| slash + 1)..];
             self.directory_of(dir)
-                .and_then(|above| Ok(rustix::fs::mkdirat(above, name, Mode::from_raw_mode(0o755))?))
-                .map_err(|source| TreeError::Io { path: text(dir), source })?;
+                .and_then(|above| {
+                    Ok(rustix::fs::mkdirat(
+                        above,
+                        name,
+                        Mode::from_raw_mode(0o755),
+                    )?)
+                })
+                .map_err(|source| TreeError::Io {
+                    path: text(dir),
+                    source,
+                })?;
         }
         Ok(real)
     }
@@ -300,7 +354,10 @@ impl Tree {
     /// Records what is at a path; refuses a second claim.
     fn claim(&mut self, path: &[u8], node: Node) -> Result<(), TreeError> {
         if let Err(source) = TreePath::new(path) {
-            return Err(TreeError::BadPath { path: text(path), source });
+            return Err(TreeError::BadPath {
+                path: text(path),
+                source,
+            });
         }
         if self.nodes.len() >= self.limits.tree_entries {
             return Err(TreeError::TooManyEntries(self.limits.tree_entries));
@@ -331,7 +388,12 @@ impl Tree {
     pub(crate) fn resolve(&self, path: &[u8]) -> Result<Vec<u8>, TreeError> {
         let mut todo: Vec<Vec<u8>> = Vec::new();
         let push = |todo: &mut Vec<Vec<u8>>, path: &[u8]| {
-            todo.extend(path.split(|&b| b == b'/').rev().filter(|c| !c.is_empty() && *c != b".").map(<[u8]>::to_vec));
+            todo.extend(
+                path.split(|&b| b == b'/')
+                    .rev()
+                    .filter(|c| !c.is_empty() && *c != b".")
+                    .map(<[u8]>::to_vec),
+            );
         };
         push(&mut todo, path);
         let mut real: Vec<u8> = Vec::new();
@@ -398,7 +460,9 @@ impl Tree {
 
     /// A path of the tree as a path of this machine.
     pub(crate) fn host_path(&self, real: &[u8]) -> PathBuf {
-        PathBuf::from(OsStr::from_bytes(&[self.root.as_os_str().as_bytes(), real].concat()))
+        PathBuf::from(OsStr::from_bytes(
+            &[self.root.as_os_str().as_bytes(), real].concat(),
+        ))
     }
 
     /// Makes an empty file, or nothing if there is one already, for something to be mounted on.
@@ -411,9 +475,12 @@ impl Tree {
     pub(crate) fn read_output(&self, real: &[u8], cap: u64) -> io::Result<Option<Vec<u8>>> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let relative = real.strip_prefix(b"/").unwrap_or(real);
-        let fd = match rustix::fs::openat2(&self.root_fd, relative, flags, Mode::empty(), inside()) {
+        let fd = match rustix::fs::openat2(&self.root_fd, relative, flags, Mode::empty(), inside())
+        {
             Ok(fd) => fd,
-            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => return Ok(None),
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
+                return Ok(None);
+            }
             Err(error) => return Err(error.into()),
         };
         let file = std::fs::File::from(fd);
@@ -427,18 +494,32 @@ impl Tree {
 /// Reads a whole file, or fails when it has more than `cap` bytes.
 pub(crate) fn read_capped(mut file: std::fs::File, cap: u64) -> io::Result<Vec<u8>> {
     let size = file.metadata()?.len();
-    let too_large = || io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than the limit of {cap} bytes"));
+    let too_large = || {
+        io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("larger than the limit of {cap} bytes"),
+        )
+    };
     if size > cap {
         return Err(too_large());
     }
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-    Read::by_ref(&mut file).take(cap + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > cap { Err(too_large()) } else { Ok(bytes) }
+    Read::by_ref(&mut file)
+        .take(cap + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > cap {
+        Err(too_large())
+    } else {
+        Ok(bytes)
+    }
 }
 
 /// Whether `path` is `dir` or below it; both are absolute and normal.
 pub(crate) fn is_below(path: &[u8], dir: &[u8]) -> bool {
-    dir == b"/" || path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    dir == b"/"
+        || path
+            .strip_prefix(dir)
+            .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
 }
 
 /// The directory of an absolute, normal path.
@@ -499,5 +580,8 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn io_error(path: &[u8], error: rustix::io::Errno) -> TreeError {
-    TreeError::Io { path: text(path), source: error.into() }
+    TreeError::Io {
+        path: text(path),
+        source: error.into(),
+    }
 }

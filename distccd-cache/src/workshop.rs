@@ -33,7 +33,11 @@ pub struct JobLimits {
 
 impl JobLimits {
     /// The limits in force unless configured otherwise.
-    pub const DEFAULT: Self = Self { tree_bytes: 2 << 30, tree_entries: 200_000, output_bytes: 512 << 20 };
+    pub const DEFAULT: Self = Self {
+        tree_bytes: 2 << 30,
+        tree_entries: 200_000,
+        output_bytes: 512 << 20,
+    };
 }
 
 impl Default for JobLimits {
@@ -121,17 +125,28 @@ impl Workshop {
     /// # Errors
     /// See [`WorkshopError`].
     pub fn new(mut settings: WorkshopSettings) -> Result<Self, WorkshopError> {
-        let unusable = |source| WorkshopError::TempDir { dir: settings.temp_dir.clone(), source };
+        let unusable = |source| WorkshopError::TempDir {
+            dir: settings.temp_dir.clone(),
+            source,
+        };
         // Mounts and prefix maps need the real, absolute name.
         let real = settings.temp_dir.canonicalize().map_err(unusable)?;
         let trial = crate::tree::JobDir::create(&real, false).map_err(unusable)?;
         let namespaces = match settings.view {
             ViewPolicy::Rewrite => Err(None),
             ViewPolicy::Auto => detect::try_namespaces(&trial).map_err(Some),
-            ViewPolicy::Namespace => Ok(detect::try_namespaces(&trial).map_err(WorkshopError::NoNamespaces)?),
+            ViewPolicy::Namespace => {
+                Ok(detect::try_namespaces(&trial).map_err(WorkshopError::NoNamespaces)?)
+            }
         };
         settings.temp_dir = real;
-        Ok(Self { shared: Arc::new(Shared { settings, namespaces, families: Families::default() }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                settings,
+                namespaces,
+                families: Families::default(),
+            }),
+        })
     }
 
     /// The view that jobs get, and why, as a line for the log.
@@ -139,8 +154,12 @@ impl Workshop {
     pub fn describe(&self) -> String {
         match &self.shared.namespaces {
             Ok(found) => format!("jobs see the client's files at the client's own paths ({found})"),
-            Err(None) => "jobs see the client's files below a temporary root, as configured".to_owned(),
-            Err(Some(why)) => format!("jobs see the client's files below a temporary root, because {why}"),
+            Err(None) => {
+                "jobs see the client's files below a temporary root, as configured".to_owned()
+            }
+            Err(Some(why)) => {
+                format!("jobs see the client's files below a temporary root, because {why}")
+            }
         }
     }
 }

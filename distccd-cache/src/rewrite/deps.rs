@@ -22,7 +22,14 @@ pub(crate) fn prerequisites(rules: &[u8]) -> Vec<Vec<u8>> {
                 at += 1;
                 // Before a blank the compilers double each backslash of the name itself.
                 let doubled = word.iter().rev().take_while(|&&b| b == b'\\').count() / 2;
-                word.truncate(word.len() - if matches!(quoted, b' ' | b'\t') { doubled } else { 0 });
+                word.truncate(
+                    word.len()
+                        - if matches!(quoted, b' ' | b'\t') {
+                            doubled
+                        } else {
+                            0
+                        },
+                );
                 word.push(quoted);
             }
             (b'$', Some(b'$')) => {
@@ -66,7 +73,10 @@ mod tests {
 
     #[test]
     fn rules_of_gcc_and_clang() {
-        check("a.o: a.c inc/a.h \\\n /usr/include/x.h\n", &["a.c", "inc/a.h", "/usr/include/x.h"]);
+        check(
+            "a.o: a.c inc/a.h \\\n /usr/include/x.h\n",
+            &["a.c", "inc/a.h", "/usr/include/x.h"],
+        );
         check("a.o: a.c a.h\n\na.h:\n", &["a.c", "a.h"]);
         check("a.o b.o: \\\n  a.c\n", &["a.c"]);
         check("a.o:a.c\n", &[]);
@@ -77,7 +87,10 @@ mod tests {
 
     #[test]
     fn quoting_of_make() {
-        check("a.o: a\\ b.c c$$d.h e\\#f.h g\\h.h\n", &["a b.c", "c$d.h", "e#f.h", "g\\h.h"]);
+        check(
+            "a.o: a\\ b.c c$$d.h e\\#f.h g\\h.h\n",
+            &["a b.c", "c$d.h", "e#f.h", "g\\h.h"],
+        );
         check("a.o: x\\\\\\ y.c\n", &["x\\ y.c"]);
         check("a\\ b.o: a.c\n", &["a.c"]);
         check("c\\:d.o: a.c\n", &["a.c"]);

@@ -45,7 +45,10 @@ mod tests {
 
     #[test]
     fn every_mention_of_the_root_goes() {
-        assert_eq!(without_root(b"a.o: /t/r/home/a.c \\\n /t/r/home/a.h\n", b"/t/r"), b"a.o: /home/a.c \\\n /home/a.h\n");
+        assert_eq!(
+            without_root(b"a.o: /t/r/home/a.c \\\n /t/r/home/a.h\n", b"/t/r"),
+            b"a.o: /home/a.c \\\n /home/a.h\n"
+        );
         assert_eq!(without_root(b"//t/r//t/r", b"/t/r"), b"//");
         assert_eq!(without_root(b"/t/", b"/t/r"), b"/t/");
         assert_eq!(without_root(b"", b"/t/r"), b"");

@@ -14,15 +14,21 @@ pub(crate) fn argv(words: &[Vec<u8>], tree: &Tree, root: &[u8], maps: &[Vec<u8>]
     let read = line.map_paths(|path| {
         // A sysroot, `-B` and the like may as well be the server's own.
         let real = tree.resolve(path).ok()?;
-        let of_server = TOOLCHAIN_ROOTS.iter().any(|dir| is_below(&real, dir.as_bytes()));
+        let of_server = TOOLCHAIN_ROOTS
+            .iter()
+            .any(|dir| is_below(&real, dir.as_bytes()));
         (tree.has(&real) || tree.is_system(&real) || !of_server).then(|| below_root(path))
     });
     let line = CommandLine::parse(&read);
     let written = line.items().iter().filter_map(|item| match item.means() {
-        Some(Meaning::Output | Meaning::Dependency(All | User | File | Target | QuotedTarget)) => item.value,
+        Some(Meaning::Output | Meaning::Dependency(All | User | File | Target | QuotedTarget)) => {
+            item.value
+        }
         _ => None,
     });
-    let mut places: Vec<Span> = written.filter(|span| line.bytes(*span).starts_with(b"/")).collect();
+    let mut places: Vec<Span> = written
+        .filter(|span| line.bytes(*span).starts_with(b"/"))
+        .collect();
     // From the end, so that the places before stay right.
     places.sort_by_key(|span| std::cmp::Reverse((span.word, span.start)));
     places.dedup();
@@ -30,7 +36,10 @@ pub(crate) fn argv(words: &[Vec<u8>], tree: &Tree, root: &[u8], maps: &[Vec<u8>]
     for place in places {
         out[place.word].splice(place.start..place.start, root.iter().copied());
     }
-    let own_maps: Vec<Vec<u8>> = out.iter().filter_map(|word| moved_map(word, root)).collect();
+    let own_maps: Vec<Vec<u8>> = out
+        .iter()
+        .filter_map(|word| moved_map(word, root))
+        .collect();
     out.splice(1..1, maps.iter().cloned());
     out.extend(own_maps);
     out
@@ -38,8 +47,15 @@ pub(crate) fn argv(words: &[Vec<u8>], tree: &Tree, root: &[u8], maps: &[Vec<u8>]
 
 /// For a prefix map of the client's that starts from an absolute path: the same for that path below the root.
 fn moved_map(word: &[u8], root: &[u8]) -> Option<Vec<u8>> {
-    let options = ["-ffile-prefix-map=", "-fdebug-prefix-map=", "-fmacro-prefix-map="];
-    let option = options.iter().find(|option| word.starts_with(option.as_bytes()))?;
+    let options = [
+        "-ffile-prefix-map=",
+        "-fdebug-prefix-map=",
+        "-fmacro-prefix-map=",
+    ];
+    let option = options
+        .iter()
+        .find(|option| word.starts_with(option.as_bytes()))?;
     let map = &word[option.len()..];
-    map.starts_with(b"/").then(|| [option.as_bytes(), root, map].concat())
+    map.starts_with(b"/")
+        .then(|| [option.as_bytes(), root, map].concat())
 }

@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 use crate::child::{self, MountStep, Stage, StartError};
 use crate::tree::{JobDir, Layout, Tree, TreeError};
@@ -21,8 +22,16 @@ pub struct Namespaces {
 impl fmt::Display for Namespaces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("user, mount, pid and ipc namespaces")?;
-        f.write_str(if self.proc { ", own /proc" } else { ", no /proc" })?;
-        f.write_str(if self.overlay { ", overlays" } else { ", no overlays" })
+        f.write_str(if self.proc {
+            ", own /proc"
+        } else {
+            ", no /proc"
+        })?;
+        f.write_str(if self.overlay {
+            ", overlays"
+        } else {
+            ", no overlays"
+        })
     }
 }
 
@@ -51,11 +60,21 @@ pub(crate) fn try_namespaces(job: &JobDir) -> Result<Namespaces, NamespaceError>
     // A process that changed its user is not dumpable, and then /proc/self/uid_map belongs to root.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable);
     let mut tree = Tree::new(job, Layout::OwnPaths, JobLimits::DEFAULT)?;
-    let everything = Namespaces { proc: true, overlay: true };
+    let everything = Namespaces {
+        proc: true,
+        overlay: true,
+    };
     let mut plan = namespace::Plan::new(job, &mut tree, everything, None)?;
-    let proc_step = plan.steps.iter().position(|step| matches!(step, MountStep::Proc { .. }));
+    let proc_step = plan
+        .steps
+        .iter()
+        .position(|step| matches!(step, MountStep::Proc { .. }));
     let overlay_step = plan.steps.len();
-    plan.steps.push(namespace::overlay(&job.root(), &job.root(), &job.view().join("mnt"))?);
+    plan.steps.push(namespace::overlay(
+        &job.root(),
+        Path::new("/usr"),
+        &job.view().join("mnt"),
+    )?);
     tree.make_dirs(b"/mnt")?;
     let mut found = everything;
     let mut launch = child::Launch {
@@ -71,24 +90,48 @@ pub(crate) fn try_namespaces(job: &JobDir) -> Result<Namespaces, NamespaceError>
         let error = match child::start(&launch) {
             Ok(mut child) => {
                 let (status, _) = child.reap();
-                return if status.success() { Ok(found) } else { Err(NamespaceError::TrialFailed(status.to_string())) };
+                return if status.success() {
+                    Ok(found)
+                } else {
+                    Err(NamespaceError::TrialFailed(status.to_string()))
+                };
             }
             Err(error) => error,
         };
         let steps = launch.new_root.as_mut().map(|root| &mut root.steps);
         match (error, steps) {
             // All of the view was built; that there is no shell is no matter.
-            (StartError { stage: Stage::Exec, .. }, _) => return Ok(found),
-            (StartError { stage: Stage::Mount(index), .. }, Some(steps)) if index == overlay_step && found.overlay => {
+            (
+                StartError {
+                    stage: Stage::Exec, ..
+                },
+                _,
+            ) => return Ok(found),
+            (
+                StartError {
+                    stage: Stage::Mount(index),
+                    ..
+                },
+                Some(steps),
+            ) if index == overlay_step && found.overlay => {
                 found.overlay = false;
                 steps.pop();
             }
-            (StartError { stage: Stage::Mount(index), .. }, Some(steps)) if Some(index) == proc_step && found.proc => {
+            (
+                StartError {
+                    stage: Stage::Mount(index),
+                    ..
+                },
+                Some(steps),
+            ) if Some(index) == proc_step && found.proc => {
                 found.proc = false;
                 // Keeps the other steps' indices: the directory is bound to itself instead.
                 let proc_dir = crate::child::c_string(job.view().join("proc").into_os_string())?;
-                steps[index] =
-                    MountStep::Bind { source: proc_dir.clone(), target: proc_dir, read_only: false };
+                steps[index] = MountStep::Bind {
+                    source: proc_dir.clone(),
+                    target: proc_dir,
+                    read_only: false,
+                };
             }
             (error, _) => return Err(NamespaceError::Refused(error.to_string())),
         }

@@ -24,8 +24,9 @@ use crate::tree::{JobDir, Tree, TreeError, is_below, parent_of};
 use crate::view::detect::{Namespaces, id_map};
 
 /// Where toolchains are installed. Each that exists is shown, as the link that it is or read-only as a whole.
-pub(crate) const TOOLCHAIN_ROOTS: [&str; 10] =
-    ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix", "/gnu"];
+pub(crate) const TOOLCHAIN_ROOTS: [&str; 10] = [
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix", "/gnu",
+];
 
 /// What of `/etc` compilers, their wrappers and the dynamic linker read.
 const ETC: [&str; 14] = [
@@ -46,11 +47,19 @@ const ETC: [&str; 14] = [
 ];
 
 /// The devices that programs take for granted.
-const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+const DEVICES: [&str; 5] = [
+    "/dev/null",
+    "/dev/zero",
+    "/dev/full",
+    "/dev/random",
+    "/dev/urandom",
+];
 
 /// The directories that make up an installation of a toolchain, below its prefix.
-const INSTALLED: [&[u8]; 10] =
-    [b"bin", b"sbin", b"lib", b"lib32", b"lib64", b"libx32", b"libexec", b"include", b"share", b"etc"];
+const INSTALLED: [&[u8]; 10] = [
+    b"bin", b"sbin", b"lib", b"lib32", b"lib64", b"libx32", b"libexec", b"include", b"share",
+    b"etc",
+];
 
 /// Why a job's files cannot be shown in a namespace, though namespaces work.
 #[derive(Debug, thiserror::Error)]
@@ -102,8 +111,12 @@ impl Plan {
         namespaces: Namespaces,
         compiler: Option<&Path>,
     ) -> Result<Self, Unsuited> {
-        let mut plan =
-            Self { view: job.view(), steps: Vec::new(), replaced: BTreeSet::new(), merged: BTreeSet::new() };
+        let mut plan = Self {
+            view: job.view(),
+            steps: Vec::new(),
+            replaced: BTreeSet::new(),
+            merged: BTreeSet::new(),
+        };
         plan.bind(tree.root(), Path::new(""), false)?;
         let mut roots = Vec::new();
         for path in TOOLCHAIN_ROOTS {
@@ -124,7 +137,9 @@ impl Plan {
                 return Err(Unsuited::InTheWay("/proc".to_owned()));
             }
             tree.make_dirs(b"/proc")?;
-            plan.steps.push(MountStep::Proc { target: c_string(plan.view.join("proc").into_os_string())? });
+            plan.steps.push(MountStep::Proc {
+                target: c_string(plan.view.join("proc").into_os_string())?,
+            });
         }
         Ok(plan)
     }
@@ -142,7 +157,9 @@ impl Plan {
     /// Shows a file or directory of the server at its own path, if there is one. True when a directory was bound, so
     /// that what the client has below it is hidden.
     fn show(&mut self, tree: &mut Tree, path: &str) -> Result<bool, Unsuited> {
-        let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(false) };
+        let Ok(metadata) = fs::symlink_metadata(path) else {
+            return Ok(false);
+        };
         let bytes = path.as_bytes();
         let in_the_way = || Unsuited::InTheWay(path.to_owned());
         let tree_path = TreePath::new(bytes).map_err(|_| in_the_way())?;
@@ -203,7 +220,11 @@ impl Plan {
             }
         }
         let merged = &self.merged;
-        let inner = |dir: &Vec<u8>| merged.iter().any(|outer| outer != dir && is_below(dir, outer));
+        let inner = |dir: &Vec<u8>| {
+            merged
+                .iter()
+                .any(|outer| outer != dir && is_below(dir, outer))
+        };
         self.merged = merged.iter().filter(|dir| !inner(dir)).cloned().collect();
     }
 
@@ -213,7 +234,11 @@ impl Plan {
             if !namespaces.overlay || fs::canonicalize(&host).ok().as_deref() != Some(&host) {
                 return Err(Unsuited::NoOverlay(host.display().to_string()));
             }
-            self.steps.push(overlay(&tree.host_path(&dir), &host, &self.view.join(below_root(&dir)))?);
+            self.steps.push(overlay(
+                &tree.host_path(&dir),
+                &host,
+                &self.view.join(below_root(&dir)),
+            )?);
             // The merged directory is read-only. What is the client's alone is shown as itself, writable for outputs.
             for own in own_dirs(tree, &dir) {
                 self.bind(&tree.host_path(&own), below_root(&own), false)?;
@@ -259,7 +284,9 @@ enum Meeting {
 /// Walks down from a toolchain root towards a path of the client's.
 fn meeting(tree: &Tree, root: &[u8], path: &[u8]) -> Meeting {
     let mut dir = root.to_vec();
-    let components = path[root.len()..].split(|&b| b == b'/').filter(|c| !c.is_empty());
+    let components = path[root.len()..]
+        .split(|&b| b == b'/')
+        .filter(|c| !c.is_empty());
     for component in components {
         let next = [dir.as_slice(), b"/", component].concat();
         if !fs::symlink_metadata(host_path(&next)).is_ok_and(|m| m.is_dir()) {
@@ -284,14 +311,19 @@ fn is_toolchain(tree: &Tree, dir: &[u8], name: &[u8], path: &[u8]) -> bool {
     INSTALLED.contains(&name)
         || is_prefix(path)
         || inside_installed()
-        || tree.system_dirs().any(|system| is_below(system, path) || is_below(path, system))
+        || tree
+            .system_dirs()
+            .any(|system| is_below(system, path) || is_below(path, system))
 }
 
 /// The outermost directories below `dir` that only the client has.
 fn own_dirs(tree: &Tree, dir: &[u8]) -> Vec<Vec<u8>> {
-    let only_the_clients = |path: &[u8]| tree.has_dir(path) && fs::symlink_metadata(host_path(path)).is_err();
+    let only_the_clients =
+        |path: &[u8]| tree.has_dir(path) && fs::symlink_metadata(host_path(path)).is_err();
     tree.paths()
-        .filter(|path| is_below(path, dir) && only_the_clients(path) && !only_the_clients(parent_of(path)))
+        .filter(|path| {
+            is_below(path, dir) && only_the_clients(path) && !only_the_clients(parent_of(path))
+        })
         .map(<[u8]>::to_vec)
         .collect()
 }
@@ -302,7 +334,11 @@ pub(crate) fn is_expected(tree: &Tree, path: &[u8]) -> bool {
     if tree.has_file(path) || tree.is_system(path) {
         return true;
     }
-    let Some(root) = TOOLCHAIN_ROOTS.iter().map(|root| root.as_bytes()).find(|root| is_below(path, root)) else {
+    let Some(root) = TOOLCHAIN_ROOTS
+        .iter()
+        .map(|root| root.as_bytes())
+        .find(|root| is_below(path, root))
+    else {
         return false;
     };
     let mut dir = parent_of(path);

@@ -42,14 +42,24 @@ impl TestShop {
         compiler: &Path,
         cancelled: impl Future<Output = ()>,
     ) -> Result<Finished, JobError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         let result = runtime.block_on(self.shop.run(request, compiler, cancelled));
-        assert_eq!(self.left_over(), Vec::<PathBuf>::new(), "nothing is left of a job");
+        assert_eq!(
+            self.left_over(),
+            Vec::<PathBuf>::new(),
+            "nothing is left of a job"
+        );
         result
     }
 
     pub fn left_over(&self) -> Vec<PathBuf> {
-        fs::read_dir(self.temp.path()).expect("the directory is there").map(|e| e.expect("an entry").path()).collect()
+        fs::read_dir(self.temp.path())
+            .expect("the directory is there")
+            .map(|e| e.expect("an entry").path())
+            .collect()
     }
 }
 
@@ -74,12 +84,30 @@ pub struct Outputs {
 impl Project {
     /// A project in a new directory below `parent`.
     pub fn below(parent: &str, files: &[(&str, &str)]) -> Self {
-        let made = tempfile::Builder::new().prefix("pumphouse-client-").tempdir_in(parent).expect("a project").keep();
+        let made = tempfile::Builder::new()
+            .prefix("pumphouse-client-")
+            .tempdir_in(parent)
+            .expect("a project")
+            .keep();
         let dir = made.join("project");
         fs::create_dir(&dir).expect("a directory");
-        let files = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        let system = vec!["/usr/include", "/usr/local/include", "/usr/lib/gcc", "/usr/lib/llvm-19/lib/clang"];
-        Self { dir, made, files, links: Vec::new(), system }
+        let files = files
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect();
+        let system = vec![
+            "/usr/include",
+            "/usr/local/include",
+            "/usr/lib/gcc",
+            "/usr/lib/llvm-19/lib/clang",
+        ];
+        Self {
+            dir,
+            made,
+            files,
+            links: Vec::new(),
+            system,
+        }
     }
 
     pub fn new(files: &[(&str, &str)]) -> Self {
@@ -100,11 +128,20 @@ impl Project {
     /// Words with `{}` replaced by the project's directory.
     pub fn words(&self, words: &str) -> Vec<Vec<u8>> {
         let dir = self.dir.to_string_lossy();
-        words.split_whitespace().map(|word| word.replace("{}", &dir).into_bytes()).collect()
+        words
+            .split_whitespace()
+            .map(|word| word.replace("{}", &dir).into_bytes())
+            .collect()
     }
 
     /// Compiles at home, with all files in place, and takes them away again.
-    pub fn compile_here(&self, compiler: &Path, words: &str, object: &str, dependencies: Option<&str>) -> Outputs {
+    pub fn compile_here(
+        &self,
+        compiler: &Path,
+        words: &str,
+        object: &str,
+        dependencies: Option<&str>,
+    ) -> Outputs {
         for (name, text) in &self.files {
             let path = self.dir.join(name);
             fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
@@ -115,28 +152,48 @@ impl Project {
         }
         let words = self.words(words);
         for output in [Some(object), dependencies].into_iter().flatten() {
-            fs::create_dir_all(self.dir.join(output).parent().expect("a parent")).expect("directories");
+            fs::create_dir_all(self.dir.join(output).parent().expect("a parent"))
+                .expect("directories");
         }
         let output = Command::new(compiler)
-            .args(words[1..].iter().map(|word| std::ffi::OsStr::from_bytes(word)))
+            .args(
+                words[1..]
+                    .iter()
+                    .map(|word| std::ffi::OsStr::from_bytes(word)),
+            )
             .current_dir(&self.dir)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .output()
             .expect("the compiler runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let read = |name: &str| fs::read(self.dir.join(name)).expect("an output");
-        let outputs =
-            Outputs { object: read(object), dependencies: dependencies.map(read), stderr: output.stderr.clone() };
+        let outputs = Outputs {
+            object: read(object),
+            dependencies: dependencies.map(read),
+            stderr: output.stderr.clone(),
+        };
         fs::remove_dir_all(&self.dir).expect("the project goes");
         outputs
     }
 
     /// The request that a client sends for these words.
     pub fn request(&self, words: &str) -> Request {
-        let at = |name: &str| TreePath::new(self.dir.join(name).as_os_str().as_bytes()).expect("a good path");
-        let files = self.files.iter().map(|(name, text)| file(at(name), text.as_bytes()));
-        let system = self.system.iter().map(|dir| TreeEntry::system_link(path(dir)));
+        let at = |name: &str| {
+            TreePath::new(self.dir.join(name).as_os_str().as_bytes()).expect("a good path")
+        };
+        let files = self
+            .files
+            .iter()
+            .map(|(name, text)| file(at(name), text.as_bytes()));
+        let system = self
+            .system
+            .iter()
+            .map(|dir| TreeEntry::system_link(path(dir)));
         let links = self.links.iter().map(|(name, target)| TreeEntry {
             path: at(name),
             content: EntryContent::Link(target.clone().into_bytes()),
@@ -163,17 +220,27 @@ pub fn path(path: &str) -> TreePath {
 
 /// A file of a client's.
 pub fn file(path: TreePath, content: &[u8]) -> TreeEntry {
-    TreeEntry { path, content: EntryContent::File(protocol::lzo::compress(content)) }
+    TreeEntry {
+        path,
+        content: EntryContent::File(protocol::lzo::compress(content)),
+    }
 }
 
 /// A link of a client's.
 pub fn link(at: &str, target: &str) -> TreeEntry {
-    TreeEntry { path: path(at), content: EntryContent::Link(target.as_bytes().to_vec()) }
+    TreeEntry {
+        path: path(at),
+        content: EntryContent::Link(target.as_bytes().to_vec()),
+    }
 }
 
 /// The compilers of a kind that this machine has; at least one.
 pub fn compilers(names: &[&str]) -> Vec<PathBuf> {
-    let found: Vec<_> = names.iter().map(|name| Path::new("/usr/bin").join(name)).filter(|p| p.exists()).collect();
+    let found: Vec<_> = names
+        .iter()
+        .map(|name| Path::new("/usr/bin").join(name))
+        .filter(|p| p.exists())
+        .collect();
     assert!(!found.is_empty(), "none of {names:?} is installed");
     found
 }
