@@ -5,7 +5,7 @@ use super::environment::Environment;
 use super::error::PumpError;
 use super::helper::{Health, Helper};
 use super::hosts_choice::{self, HostsChoice};
-use super::include_server;
+use super::include_service;
 use super::journal;
 use super::masquerade::{self, Survey};
 use super::options::Options;
@@ -142,7 +142,7 @@ impl Keeper {
         }
         self.record()?;
         let program = programs.find("include-server")?;
-        let include_server = include_server::start(&program, &self.session, environment, signals)?;
+        let include_server = include_service::start(&program, &self.session, environment, signals)?;
         self.include_server = Some(include_server);
         self.record()?;
         self.session.append("journal")?;
@@ -376,7 +376,7 @@ pub const INCIDENTS: &str = "incidents";
 
 /// The include server's output, if any, and the summary, all on stderr.
 pub fn report(session: &Session, start: &JournalStart, incidents: &[String]) {
-    for name in include_server::OUTPUT {
+    for name in include_service::OUTPUT {
         let text = std::fs::read(session.file(name)).unwrap_or_default();
         // Nothing can be done about a closed stderr.
         let _ = std::io::stderr().write_all(&text);

@@ -6,7 +6,7 @@ pub mod environment;
 pub mod error;
 pub mod helper;
 pub mod hosts_choice;
-pub mod include_server;
+pub mod include_service;
 pub mod journal;
 pub mod keeper;
 pub mod masquerade;
