@@ -21,8 +21,6 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::job::Usage;
-
 /// One thing to mount while the new root is being built. Paths are the host's own, before the root is changed.
 #[derive(Debug)]
 pub(crate) enum MountStep {
@@ -79,6 +77,17 @@ pub(crate) struct Launch {
     pub(crate) nice: i32,
     /// `None`: it lives in the daemon's own namespaces.
     pub(crate) new_root: Option<NewRoot>,
+}
+
+/// What a job used of the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// CPU time in user mode, of the compiler and its children.
+    pub user: Duration,
+    /// CPU time in the kernel.
+    pub system: Duration,
+    /// The largest resident set of any of its processes, in KiB.
+    pub max_rss_kib: u64,
 }
 
 /// What a child was doing when it failed before its program ran.
@@ -243,6 +252,13 @@ fn become_program(errand: &Errand<'_>) -> Result<std::convert::Infallible, Stage
             // The sources are above 2 (see `raise_above_standard`), so none is overwritten before its turn.
             done(libc::dup2(stream.as_raw_fd(), number), Stage::Setup)?;
         }
+        // Whatever descriptor was made without it: closed on exec. Best effort, Linux 5.11 and later.
+        libc::syscall(
+            libc::SYS_close_range,
+            3,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        );
         let mut none = std::mem::zeroed::<libc::sigset_t>();
         libc::sigemptyset(&mut none);
         libc::pthread_sigmask(libc::SIG_SETMASK, &none, ptr::null_mut());
@@ -478,4 +494,24 @@ impl Drop for Child {
 pub(crate) fn c_string(text: std::ffi::OsString) -> io::Result<CString> {
     use std::os::unix::ffi::OsStringExt;
     CString::new(text.into_vec()).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))
+}
+
+/// Three of them, for a child that has nothing to say.
+///
+/// # Errors
+/// As [`null`].
+pub(crate) fn null_streams() -> io::Result<[OwnedFd; 3]> {
+    Ok([null()?, null()?, null()?])
+}
+
+/// A stream that leads nowhere.
+///
+/// # Errors
+/// When the process has no descriptor left.
+pub(crate) fn null() -> io::Result<OwnedFd> {
+    let file = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
+    raise_above_standard(&file)
 }

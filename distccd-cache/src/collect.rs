@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use protocol::reply::Reply;
 use protocol::wait_status::WaitStatus;
 
-use crate::job::{JobError, io_at};
 use crate::prepare::Run;
+use crate::refusal::{JobError, io_at};
 use crate::rewrite::{self, deps};
 use crate::view::View;
 use crate::view::namespace::is_expected;

@@ -4,15 +4,14 @@
 use std::fs::File;
 use std::future::Future;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use protocol::wait_status::WaitStatus;
 
-use crate::child::{Child, raise_above_standard};
-use crate::job::Usage;
+use crate::child::{Child, Usage, null, raise_above_standard};
 
 /// How long a compiler has to clean up between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
@@ -102,14 +101,4 @@ impl Streams {
         };
         Ok((read(self.stdout)?, read(self.stderr)?))
     }
-}
-
-/// Three streams that lead nowhere.
-pub(crate) fn null_streams() -> io::Result<[OwnedFd; 3]> {
-    Ok([null()?, null()?, null()?])
-}
-
-fn null() -> io::Result<OwnedFd> {
-    let file = File::options().read(true).write(true).open("/dev/null")?;
-    raise_above_standard(&file.as_fd())
 }

@@ -13,19 +13,21 @@ mod inetd;
 mod service;
 mod connection;
 mod page;
-pub mod statistics;
+mod house;
 mod receive;
+pub mod statistics;
 pub mod access;
 pub mod whitelist;
 pub mod arguments;
 mod log;
 
 // One job.
-pub mod workshop;
 pub mod job;
 mod collect;
 mod prepare;
-mod command;
+pub mod workshop;
+mod refusal;
+pub mod command;
 mod compile;
 mod rewrite;
 pub mod view;

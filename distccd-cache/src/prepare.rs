@@ -11,7 +11,7 @@ use protocol::version::Version;
 use crate::child::{self, Child, Launch, NewRoot, Stage, c_string};
 use crate::command::{Command, CommandError, base_name};
 use crate::compile::Streams;
-use crate::job::{JobError, io_at};
+use crate::refusal::{JobError, io_at};
 use crate::rewrite;
 use crate::tree::{JobDir, Layout, Tree};
 use crate::view::View;

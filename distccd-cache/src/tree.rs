@@ -21,7 +21,31 @@ use protocol::tree::{EntryContent, FORCING_FILE, TreeEntry};
 use protocol::tree_path::{TreePath, TreePathError};
 use rustix::fs::{Mode, OFlags, ResolveFlags, Timespec, Timestamps};
 
-use crate::workshop::JobLimits;
+/// Caps on what one job may use of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobLimits {
+    /// Bytes of all files of the client together, decompressed.
+    pub tree_bytes: u64,
+    /// Files, links and directories of the client, those on the way included.
+    pub tree_entries: usize,
+    /// Bytes of each thing that goes back: object, dependency file, standard error, standard output.
+    pub output_bytes: u64,
+}
+
+impl JobLimits {
+    /// The limits in force unless configured otherwise.
+    pub const DEFAULT: Self = Self {
+        tree_bytes: 2 << 30,
+        tree_entries: 200_000,
+        output_bytes: 512 << 20,
+    };
+}
+
+impl Default for JobLimits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
 
 /// Why a client's files cannot be laid out.
 #[derive(Debug, thiserror::Error)]

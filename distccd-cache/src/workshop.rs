@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::tree::JobLimits;
+
 use crate::rewrite::Families;
 use crate::view::detect::{self, Namespaces};
 
@@ -18,32 +20,6 @@ pub enum ViewPolicy {
     Namespace,
     /// The rewriting view, also where namespaces would work.
     Rewrite,
-}
-
-/// Caps on what one job may use of the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JobLimits {
-    /// Bytes of all files of the client together, decompressed.
-    pub tree_bytes: u64,
-    /// Files, links and directories of the client, those on the way included.
-    pub tree_entries: usize,
-    /// Bytes of each thing that goes back: object, dependency file, standard error, standard output.
-    pub output_bytes: u64,
-}
-
-impl JobLimits {
-    /// The limits in force unless configured otherwise.
-    pub const DEFAULT: Self = Self {
-        tree_bytes: 2 << 30,
-        tree_entries: 200_000,
-        output_bytes: 512 << 20,
-    };
-}
-
-impl Default for JobLimits {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 /// What a [`Workshop`] is made from.

@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::child::{self, Launch, c_string};
-use crate::compile::null_streams;
-use crate::workshop::Workshop;
+use crate::child::{self, Launch, c_string, null_streams};
 
 /// How long a compiler may take to preprocess an empty file; then it does not know the option.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -73,7 +71,7 @@ impl Families {
         let launch = Launch {
             program: name,
             argv: argv.collect::<io::Result<_>>()?,
-            environment: vec![c_string(format!("PATH={}", Workshop::DEFAULT_PATH).into())?],
+            environment: vec![c"PATH=/usr/local/bin:/usr/bin:/bin".into()],
             cwd: c"/".into(),
             streams: null_streams()?,
             nice: 0,

@@ -6,9 +6,8 @@ use std::io;
 use std::path::Path;
 
 use crate::child::{self, MountStep, Stage, StartError};
-use crate::tree::{JobDir, Layout, Tree, TreeError};
+use crate::tree::{JobDir, JobLimits, Layout, Tree, TreeError};
 use crate::view::namespace;
-use crate::workshop::JobLimits;
 
 /// Which of the things that the namespace view can use were found to work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +81,7 @@ pub(crate) fn try_namespaces(job: &JobDir) -> Result<Namespaces, NamespaceError>
         argv: vec![c"sh".into(), c"-c".into(), c"exit 0".into()],
         environment: Vec::new(),
         cwd: c"/".into(),
-        streams: crate::compile::null_streams()?,
+        streams: crate::child::null_streams()?,
         nice: 0,
         new_root: Some(plan.into_new_root()?),
     };
