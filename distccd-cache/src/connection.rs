@@ -13,10 +13,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant as Clock, timeout_at};
 
 use crate::arguments;
+use crate::house::House;
 use crate::job::{CompileOutcome, JobError};
 use crate::log::{critical, notice};
 use crate::receive::{self, ReceiveError};
-use crate::service::Service;
 use crate::statistics::Ending;
 use crate::whitelist::CompilerRefusal;
 
@@ -81,13 +81,13 @@ struct Done {
 }
 
 /// Serves one client. Returns the exit code of a process that serves no other.
-pub(crate) async fn serve<R, W>(service: &Service, peer: &str, mut reader: R, mut writer: W) -> u8
+pub(crate) async fn serve<R, W>(house: &House, peer: &str, mut reader: R, mut writer: W) -> u8
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
     let started = Instant::now();
-    let result = job(service, peer, &mut reader, &mut writer).await;
+    let result = job(house, peer, &mut reader, &mut writer).await;
     let time = started.elapsed();
     let (done, code) = match result {
         Ok(done) => (done, 0),
@@ -107,12 +107,12 @@ where
             )
         }
     };
-    finish(service, peer, &done, code, time);
+    finish(house, peer, &done, code, time);
     code
 }
 
 /// Counts and logs a connection that was turned away because there are too many.
-pub(crate) fn turn_away(service: &Service, peer: &str) {
+pub(crate) fn turn_away(house: &House, peer: &str) {
     tracing::error!("{peer}: turned away: too many clients");
     let nothing = String::new;
     let done = Done {
@@ -121,17 +121,17 @@ pub(crate) fn turn_away(service: &Service, peer: &str) {
         compiler: nothing(),
         source: nothing(),
     };
-    finish(service, peer, &done, ExitCode::Busy.code(), Duration::ZERO);
+    finish(house, peer, &done, ExitCode::Busy.code(), Duration::ZERO);
 }
 
 /// The one line per job, in stock's form.
-fn finish(service: &Service, peer: &str, done: &Done, code: u8, time: Duration) {
+fn finish(house: &House, peer: &str, done: &Done, code: u8, time: Duration) {
     let named = if done.ending.is_compile() {
         format!("{} {}", done.compiler, done.source)
     } else {
         String::new()
     };
-    service
+    house
         .statistics
         .ended(done.ending, time, &done.compiler, &done.source);
     notice!(
@@ -146,7 +146,7 @@ fn finish(service: &Service, peer: &str, done: &Done, code: u8, time: Duration) 
 }
 
 async fn job<R, W>(
-    service: &Service,
+    house: &House,
     peer: &str,
     reader: &mut R,
     writer: &mut W,
@@ -155,10 +155,10 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let settings = &service.settings;
+    let settings = &house.settings;
     let (request, _memory) = tokio::select! {
-        received = receive::request(reader, settings.limits, &service.budget, settings.io_timeout) => received?,
-        () = service.stopping() => return Err(Failure::Stopping),
+        received = receive::request(reader, settings.limits, &house.budget, settings.io_timeout) => received?,
+        () = house.stopping() => return Err(Failure::Stopping),
     };
     tracing::debug!("{peer}: {}", shown_command(&request));
     let compiler_name = shown(&request.argv[0]);
@@ -168,7 +168,7 @@ where
             tracing::error!("{peer}: {refusal}");
             let reply = not_installed(&request, &refusal);
             let status = reply.status;
-            send(service, peer, reply, writer).await?;
+            send(house, peer, reply, writer).await?;
             let source = String::new();
             return Ok(Done {
                 ending: Ending::CompileError,
@@ -184,14 +184,14 @@ where
     }
 
     let slot = tokio::select! {
-        slot = service.slots.acquire() => slot,
+        slot = house.slots.acquire() => slot,
         () = left(reader) => return Err(Failure::ClientLeft),
-        () = service.stopping() => return Err(Failure::Stopping),
+        () = house.stopping() => return Err(Failure::Stopping),
     };
     let cancelled = async {
         tokio::select! {
             () = left(reader) => {}
-            () = service.stopping() => {}
+            () = house.stopping() => {}
         }
     };
     let finished = settings.workshop.run(request, &compiler, cancelled).await?;
@@ -208,11 +208,11 @@ where
         CompileOutcome::Ok => Ending::CompileOk,
         CompileOutcome::Error => Ending::CompileError,
         CompileOutcome::TimedOut => Ending::CompileTimeout,
-        CompileOutcome::Disconnected if service.is_stopping() => return Err(Failure::Stopping),
+        CompileOutcome::Disconnected if house.is_stopping() => return Err(Failure::Stopping),
         CompileOutcome::Disconnected => return Err(Failure::ClientLeft),
     };
     let status = finished.reply.status;
-    send(service, peer, finished.reply, writer).await?;
+    send(house, peer, finished.reply, writer).await?;
     Ok(Done {
         ending,
         status,
@@ -241,7 +241,7 @@ fn not_installed(request: &Request, refusal: &CompilerRefusal) -> Reply {
 
 /// Writes a reply. A client that leaves meanwhile has what it wanted, or is gone: no failure of the job's.
 async fn send<W: AsyncWrite + Unpin>(
-    service: &Service,
+    house: &House,
     peer: &str,
     reply: Reply,
     writer: &mut W,
@@ -251,7 +251,7 @@ async fn send<W: AsyncWrite + Unpin>(
         .await
         .map_err(Failure::Reply)?;
     let start = Clock::now();
-    let io_timeout = service.settings.io_timeout;
+    let io_timeout = house.settings.io_timeout;
     let latest = receive::deadline(start, io_timeout, bytes.len() as u64);
     let write = async {
         for chunk in bytes.chunks(WRITE_BYTES) {
@@ -268,7 +268,7 @@ async fn send<W: AsyncWrite + Unpin>(
                 tracing::info!("{peer}: sending the reply ended early: {error}");
             }
         }
-        () = service.stopping() => tracing::info!("{peer}: sending the reply ended early: stopping"),
+        () = house.stopping() => tracing::info!("{peer}: sending the reply ended early: stopping"),
     }
     Ok(())
 }

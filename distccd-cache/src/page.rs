@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::service::Service;
+use crate::house::House;
 use crate::statistics::{Ending, Snapshot};
 
 /// How long a reader may take to ask, and to take the answer.
@@ -32,19 +32,19 @@ struct Machine {
 }
 
 /// Answers one reader.
-pub(crate) async fn serve(service: &Service, peer: &str, mut stream: TcpStream) {
+pub(crate) async fn serve(house: &House, peer: &str, mut stream: TcpStream) {
     let answer = async {
         read_request(&mut stream).await?;
-        let snapshot = service.statistics.snapshot();
-        let temp_dir = service.settings.temp_dir.clone();
+        let snapshot = house.statistics.snapshot();
+        let temp_dir = house.settings.temp_dir.clone();
         let machine = tokio::task::spawn_blocking(move || Machine::now(&temp_dir)).await?;
-        let page = render(&snapshot, service.settings.jobs, &machine);
+        let page = render(&snapshot, house.settings.jobs, &machine);
         stream.write_all(page.as_bytes()).await?;
         stream.shutdown().await
     };
     let result = tokio::select! {
         result = timeout(PATIENCE, answer) => result,
-        () = service.stopping() => return,
+        () = house.stopping() => return,
     };
     match result {
         Ok(Ok(())) => {}

@@ -28,45 +28,51 @@ struct Identity {
     gid: u32,
 }
 
-/// Gives up root's privileges for good, and that of gaining others by executing a program. Returns lines for the log,
-/// which may not be open yet.
+/// What became of the process; for the log, which may not be open yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Whom it runs as now, if that changed.
+    pub identity: Option<String>,
+    /// What the user asked for and did not get.
+    pub warnings: Vec<String>,
+}
+
+/// Gives up root's privileges for good, and that of gaining others by executing a program.
 ///
 /// # Errors
 /// See [`PrivilegesError`]; the process must then end.
-pub fn give_up(user: Option<&OsStr>) -> Result<Vec<String>, PrivilegesError> {
-    let mut words = Vec::new();
+pub fn give_up(user: Option<&OsStr>) -> Result<Outcome, PrivilegesError> {
+    let mut outcome = Outcome::default();
     rustix::thread::set_no_new_privs(true).map_err(|error| PrivilegesError {
         call: "no_new_privs",
         source: error.into(),
     })?;
     if !rustix::process::geteuid().is_root() {
         if user.is_some() {
-            words.push("--user is ignored: only root can become another user".to_owned());
+            let warning = "--user is ignored: only root can become another user";
+            outcome.warnings.push(warning.to_owned());
         }
-        return Ok(words);
+        return Ok(outcome);
     }
     let name = user.and_then(|user| CString::new(user.as_bytes()).ok());
     let found = name.as_deref().and_then(look_up);
     if let Some(user) = user
         && found.is_none()
     {
-        words.push(format!(
-            "there is no user {}; becoming another unprivileged one",
-            user.display()
-        ));
+        let warning = "becoming another unprivileged one";
+        outcome
+            .warnings
+            .push(format!("there is no user {}; {warning}", user.display()));
     }
-    let identity = found
+    let Identity { uid, gid } = found
         .or_else(|| USERS.into_iter().find_map(look_up))
         .unwrap_or(Identity {
             uid: LAST_RESORT,
             gid: LAST_RESORT,
         });
-    become_user(identity)?;
-    words.push(format!(
-        "now running as uid {} gid {}",
-        identity.uid, identity.gid
-    ));
-    Ok(words)
+    become_user(Identity { uid, gid })?;
+    outcome.identity = Some(format!("running as uid {uid} gid {gid}"));
+    Ok(outcome)
 }
 
 /// The user of this name.

@@ -20,12 +20,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::access::{Access, AccessError};
 use crate::detach::{Detached, PidFile, Starting, detach};
 use crate::environment::{Environment, EnvironmentError};
+use crate::house::{House, HouseSettings, MAX_CONNECTIONS};
 use crate::inetd;
 use crate::listen::{self, ListenError};
 use crate::log::{self, Severity, Sink, notice};
-use crate::options::{DEFAULT_PORT, Options};
+use crate::options::Options;
 use crate::privileges::{self, PrivilegesError};
-use crate::service::{MAX_CONNECTIONS, Service, ServiceSettings};
+use crate::service;
 use crate::whitelist::{Whitelist, WhitelistError};
 use crate::workshop::{JobLimits, ViewPolicy, Workshop, WorkshopError, WorkshopSettings};
 
@@ -125,19 +126,24 @@ fn run(options: Options) -> Result<u8, StartError> {
     };
     let oom = options.oom_score_adj.map(privileges::adjust_oom_score);
     privileges::raise_descriptor_limit(4 * MAX_CONNECTIONS as u64);
-    let notes = privileges::give_up(options.user.as_deref())?;
+    let outcome = privileges::give_up(options.user.as_deref())?;
 
     // As the user who serves.
     start_log(&options);
-    for note in notes {
-        tracing::warn!(target: "privileges", "{note}");
+    for warning in outcome.warnings {
+        tracing::warn!(target: "privileges", "{warning}");
+    }
+    if let Some(identity) = outcome.identity {
+        tracing::info!(target: "privileges", "{identity}");
     }
     if let Some(Err(error)) = oom {
         tracing::warn!("--oom-score-adj has no effect: {error}");
     }
-    warn_of_options(&options, &access);
+    warn_of_options(&options);
     let whitelist = whitelist(&options, &environment)?;
-    notice!("{}", whitelist.describe());
+    if !is_inetd {
+        describe(&access, &whitelist);
+    }
 
     let starting = if is_inetd || options.no_detach {
         Starting::in_foreground()
@@ -210,13 +216,13 @@ fn serve(
         };
         let settings = workshop_settings(options, environment, view);
         let workshop = Workshop::new(settings)?;
-        notice!("{}", workshop.describe());
+        tracing::info!("{}", workshop.describe());
         let temp_dir = environment
             .temp_dir
             .canonicalize()
             .map_err(system("find the temporary directory"))?;
         let jobs = jobs(options);
-        let service = Service::new(ServiceSettings {
+        let house = House::new(HouseSettings {
             workshop,
             whitelist,
             access,
@@ -225,6 +231,7 @@ fn serve(
             sysroot: options.sysroot.clone(),
             temp_dir: temp_dir.clone(),
             limits: Limits::DEFAULT,
+            connections: MAX_CONNECTIONS,
         });
         if let Some(path) = &options.pid_file {
             let error = |source| StartError::PidFile {
@@ -235,20 +242,20 @@ fn serve(
         }
         // Nothing else may keep a file system busy; and a core file, if one is allowed, lands there.
         std::env::set_current_dir(temp_dir).map_err(system("enter the temporary directory"))?;
-        Ok((runtime, end, service, jobs))
+        Ok((runtime, end, house, jobs))
     })();
-    let (runtime, end, service, jobs) = match prepared {
+    let (runtime, end, house, jobs) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return Err((error, Some(starting))),
     };
     let end = end.or_after(options.lifetime.map(Duration::from_secs));
     let code = match listeners {
         None => runtime
-            .block_on(inetd::serve(service, end))
+            .block_on(inetd::serve(house, end))
             .map_err(system("use standard input")),
         Some(listeners) => runtime
             .block_on(serve_network(
-                service,
+                house,
                 listeners,
                 jobs,
                 starting,
@@ -265,7 +272,7 @@ fn serve(
 }
 
 async fn serve_network(
-    service: Arc<Service>,
+    house: Arc<House>,
     listeners: Listeners,
     jobs: usize,
     starting: Starting,
@@ -281,7 +288,7 @@ async fn serve_network(
     let statistics = listeners.statistics.map(to_async).transpose()?;
     notice!("listening on {address}, allowing up to {jobs} active jobs");
     starting.ready(keep_stderr);
-    service.run(listener, statistics, end).await;
+    service::run(house, listener, statistics, end).await;
     notice!("stopped");
     Ok(())
 }
@@ -373,18 +380,24 @@ fn start_log(options: &Options) {
     }
 }
 
-fn warn_of_options(options: &Options, access: &Access) {
+fn warn_of_options(options: &Options) {
     if options.zeroconf {
         tracing::warn!("--zeroconf has no effect: it is not built in");
     }
     for word in &options.ignored {
         tracing::warn!("ignored on the command line: {}", word.display());
     }
+}
+
+/// Says who may do what. A client on standard input was let in by somebody else.
+fn describe(access: &Access, whitelist: &Whitelist) {
     if access.is_default() {
         tracing::warn!("no --allow was given: serving private networks only ({access})");
     }
-    if options.listen.is_none() && options.port == DEFAULT_PORT && options.enable_tcp_insecure {
-        tracing::warn!("every allowed client may run any program here (--enable-tcp-insecure)");
+    if whitelist.is_open() {
+        tracing::warn!("{}", whitelist.describe());
+    } else {
+        notice!("{}", whitelist.describe());
     }
 }
 

@@ -1,190 +1,90 @@
-//! The daemon at work: accepts clients and serves them side by side. Owns what all connections share: the slots, the
-//! memory budget, the statistics and the word that it is time to stop.
+//! The daemon at work: accepts clients and serves them side by side, until it is told to stop. Owns the tasks of the
+//! connections.
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::limits::Limits;
 use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::access::Access;
 use crate::connection;
+use crate::house::House;
 use crate::page;
-use crate::receive::Budget;
-use crate::statistics::Statistics;
-use crate::whitelist::Whitelist;
-use crate::workshop::Workshop;
-
-/// Clients at a time, those included that wait for a slot. More are turned away.
-pub const MAX_CONNECTIONS: usize = 1024;
-
-/// Bytes that the requests of all clients may use together.
-pub const REQUEST_MEMORY: u64 = 2 << 30;
 
 /// How long jobs may take to be killed and cleaned up when the daemon stops.
-const STOP_TIME: Duration = Duration::from_secs(10);
+const STOP_TIME: Duration = Duration::from_secs(15);
 
-/// What a [`Service`] is made from.
-#[derive(Debug)]
-pub struct ServiceSettings {
-    /// Where jobs run.
-    pub workshop: Workshop,
-    /// Which compilers clients may name.
-    pub whitelist: Whitelist,
-    /// Which clients are served.
-    pub access: Access,
-    /// Compiles at a time.
-    pub jobs: usize,
-    /// How long a peer may be silent.
-    pub io_timeout: Duration,
-    /// Where the owner's `-specs` files are.
-    pub sysroot: Option<PathBuf>,
-    /// Where jobs live; the statistics page says how much room is left there.
-    pub temp_dir: PathBuf,
-    /// Caps on a request.
-    pub limits: Limits,
-}
-
-/// What all connections share.
-#[derive(Debug)]
-pub struct Service {
-    pub(crate) settings: ServiceSettings,
-    /// One permit per compile that may run.
-    pub(crate) slots: Semaphore,
-    pub(crate) budget: Budget,
-    pub(crate) statistics: Statistics,
-    /// One permit per connection.
-    doors: Arc<Semaphore>,
-    stop: watch::Sender<bool>,
-}
-
-impl Service {
-    /// A service that has no client yet.
-    #[must_use]
-    pub fn new(settings: ServiceSettings) -> Arc<Self> {
-        Arc::new(Self {
-            slots: Semaphore::new(settings.jobs),
-            budget: Budget::new(REQUEST_MEMORY),
-            statistics: Statistics::default(),
-            doors: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-            stop: watch::Sender::new(false),
-            settings,
-        })
-    }
-
-    /// Ends when the daemon is to stop.
-    pub(crate) async fn stopping(&self) {
-        // Fails only when the sender is gone, which `self` owns.
-        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
-    }
-
-    pub(crate) fn is_stopping(&self) -> bool {
-        *self.stop.borrow()
-    }
-
-    /// Serves clients until `end` is ready; then kills all jobs, and returns when nothing of them is left.
-    pub async fn run(
-        self: Arc<Self>,
-        listener: TcpListener,
-        statistics: Option<TcpListener>,
-        end: impl Future<Output = ()>,
-    ) {
-        let mut tasks = JoinSet::new();
-        tokio::pin!(end);
-        loop {
-            tokio::select! {
-                () = &mut end => break,
-                Some(joined) = tasks.join_next(), if !tasks.is_empty() => report(joined),
-                accepted = listener.accept() => {
-                    if let Some((stream, peer)) = admitted(&self, accepted).await {
-                        self.welcome(&mut tasks, stream, peer);
-                    }
-                }
-                accepted = accept_if(statistics.as_ref()) => {
-                    if let Some((stream, peer)) = admitted(&self, accepted).await
-                        && let Some(door) = self.door()
-                    {
-                        let service = Arc::clone(&self);
-                        tasks.spawn(async move {
-                            let _door = door;
-                            page::serve(&service, &peer.to_string(), stream).await;
-                        });
-                    }
-                }
-            }
-        }
-        drop((listener, statistics));
-        self.stop_all(tasks).await;
-    }
-
-    /// Serves the one client at the other end of these streams until it is done or `end` is ready. Returns the exit code.
-    pub async fn run_one<R, W>(
-        self: Arc<Self>,
-        peer: &str,
-        reader: R,
-        writer: W,
-        end: impl Future<Output = ()>,
-    ) -> u8
-    where
-        R: tokio::io::AsyncRead + Unpin,
-        W: tokio::io::AsyncWrite + Unpin,
-    {
-        self.statistics.accepted();
-        let stop = async {
-            end.await;
-            self.stop.send_replace(true);
-            std::future::pending::<std::convert::Infallible>().await
-        };
+/// Serves clients until `end` is ready; then kills all jobs, and returns when nothing of them is left.
+pub(crate) async fn run(
+    house: Arc<House>,
+    listener: TcpListener,
+    statistics: Option<TcpListener>,
+    end: impl Future<Output = ()>,
+) {
+    let mut tasks = JoinSet::new();
+    tokio::pin!(end);
+    loop {
         tokio::select! {
-            code = connection::serve(&self, peer, reader, writer) => code,
-            never = stop => match never {},
-        }
-    }
-
-    fn door(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.doors).try_acquire_owned().ok()
-    }
-
-    fn welcome(self: &Arc<Self>, tasks: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr) {
-        self.statistics.accepted();
-        let peer = peer_name(peer);
-        let Some(door) = self.door() else {
-            connection::turn_away(self, &peer);
-            return;
-        };
-        if let Err(error) = watch_for_loss(&stream) {
-            tracing::info!("{peer}: no keep-alive: {error}");
-        }
-        let service = Arc::clone(self);
-        tasks.spawn(async move {
-            let _door = door;
-            tracing::debug!("{peer}: connected");
-            let (reader, writer) = stream.into_split();
-            connection::serve(&service, &peer, reader, writer).await;
-        });
-    }
-
-    async fn stop_all(&self, mut tasks: JoinSet<()>) {
-        self.stop.send_replace(true);
-        let drained = async {
-            while let Some(joined) = tasks.join_next().await {
-                report(joined);
+            () = &mut end => break,
+            Some(joined) = tasks.join_next(), if !tasks.is_empty() => report(joined),
+            accepted = listener.accept() => {
+                if let Some((stream, peer)) = admitted(&house, accepted).await {
+                    welcome(&house, &mut tasks, stream, peer);
+                }
             }
-        };
-        if tokio::time::timeout(STOP_TIME, drained).await.is_err() {
-            tracing::error!(
-                "{} connections did not end in time; dropping them",
-                tasks.len()
-            );
-            // Dropping a job kills its compiler.
-            tasks.shutdown().await;
+            accepted = accept_if(statistics.as_ref()) => {
+                if let Some((stream, peer)) = admitted(&house, accepted).await
+                    && let Some(door) = house.door()
+                {
+                    let house = Arc::clone(&house);
+                    tasks.spawn(async move {
+                        let _door = door;
+                        page::serve(&house, &peer_name(peer), stream).await;
+                    });
+                }
+            }
         }
+    }
+    drop((listener, statistics));
+    stop_all(&house, tasks).await;
+}
+
+fn welcome(house: &Arc<House>, tasks: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr) {
+    house.statistics.accepted();
+    let peer = peer_name(peer);
+    let Some(door) = house.door() else {
+        connection::turn_away(house, &peer);
+        return;
+    };
+    if let Err(error) = watch_for_loss(&stream) {
+        tracing::info!("{peer}: no keep-alive: {error}");
+    }
+    let house = Arc::clone(house);
+    tasks.spawn(async move {
+        let _door = door;
+        tracing::debug!("{peer}: connected");
+        let (reader, writer) = stream.into_split();
+        connection::serve(&house, &peer, reader, writer).await;
+    });
+}
+
+async fn stop_all(house: &House, mut tasks: JoinSet<()>) {
+    house.stop();
+    let drained = async {
+        while let Some(joined) = tasks.join_next().await {
+            report(joined);
+        }
+    };
+    if tokio::time::timeout(STOP_TIME, drained).await.is_err() {
+        tracing::error!(
+            "{} connections did not end in time; dropping them",
+            tasks.len()
+        );
+        // Dropping a job kills its compiler.
+        tasks.shutdown().await;
     }
 }
 
@@ -195,11 +95,11 @@ fn peer_name(peer: SocketAddr) -> String {
 
 /// A connection of a client that may be served.
 async fn admitted(
-    service: &Service,
+    house: &House,
     accepted: std::io::Result<(TcpStream, SocketAddr)>,
 ) -> Option<(TcpStream, SocketAddr)> {
     match accepted {
-        Ok((stream, peer)) if service.settings.access.allows(peer.ip()) => Some((stream, peer)),
+        Ok((stream, peer)) if house.settings.access.allows(peer.ip()) => Some((stream, peer)),
         Ok((_, peer)) => {
             tracing::error!("connection from {} denied: not in --allow", peer_name(peer));
             None
@@ -235,5 +135,65 @@ fn report(joined: Result<(), tokio::task::JoinError>) {
         && error.is_panic()
     {
         tracing::error!("a connection ended by an internal error; the daemon serves on");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Access;
+    use crate::house::HouseSettings;
+    use crate::whitelist::Whitelist;
+    use crate::workshop::{Workshop, WorkshopSettings};
+    use protocol::limits::Limits;
+    use tokio::io::AsyncReadExt as _;
+
+    fn house(temp_dir: &std::path::Path, connections: usize) -> Arc<House> {
+        House::new(HouseSettings {
+            workshop: Workshop::new(WorkshopSettings::new(temp_dir.to_owned())).unwrap(),
+            whitelist: Whitelist::open(None),
+            access: Access::new(&[], true).unwrap(),
+            jobs: 1,
+            io_timeout: Duration::from_secs(20),
+            sysroot: None,
+            temp_dir: temp_dir.to_owned(),
+            limits: Limits::DEFAULT,
+            connections,
+        })
+    }
+
+    /// Waits until the house has room for another client, or has none.
+    async fn until_room(house: &House, room: bool) {
+        while house.door().is_some() != room {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn clients_beyond_the_limit_are_turned_away_until_others_leave() {
+        let dir = tempfile::tempdir().unwrap();
+        let house = house(dir.path(), 2);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let end = async { drop(stopped.await) };
+        let running = tokio::spawn(run(Arc::clone(&house), listener, None, end));
+
+        let first = TcpStream::connect(address).await.unwrap();
+        let mut second = TcpStream::connect(address).await.unwrap();
+        until_room(&house, false).await;
+        let mut third = TcpStream::connect(address).await.unwrap();
+        assert_eq!(third.read(&mut [0; 9]).await.unwrap(), 0);
+        drop(first);
+        until_room(&house, true).await;
+        let _fourth = TcpStream::connect(address).await.unwrap();
+        until_room(&house, false).await;
+
+        stop.send(()).unwrap();
+        running.await.unwrap();
+        assert_eq!(second.read(&mut [0; 9]).await.unwrap(), 0);
+        let endings = house.statistics.snapshot().endings;
+        assert_eq!(endings[crate::statistics::Ending::Overload as usize], 1);
+        assert!(house.door().is_some());
     }
 }

@@ -36,9 +36,9 @@ enum Rule {
 pub enum WhitelistError {
     /// No directory has an entry.
     #[error(
-        "no compiler is allowed: {} missing or empty. Run update-distcc-symlinks, or list compilers in a file named by \
+        "no compiler is allowed: {} missing or empty; run update-distcc-symlinks, or list compilers in a file named by \
          DISTCC_CMDLIST, or allow everything to everybody with --enable-tcp-insecure",
-        .0.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(" and ")
+        .0.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(", ")
     )]
     NothingAllowed(Vec<PathBuf>),
     /// The list cannot be read.
@@ -134,11 +134,17 @@ impl Whitelist {
         }
     }
 
+    /// Whether clients may run whatever they name.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.rule == Rule::Open
+    }
+
     /// A line for the log.
     #[must_use]
     pub fn describe(&self) -> String {
         match &self.rule {
-            Rule::Open => "clients may run any program (no whitelist of compilers)".to_owned(),
+            Rule::Open => "clients may run any program here (--enable-tcp-insecure)".to_owned(),
             Rule::Directories(dirs) => {
                 let dirs: Vec<_> = dirs.iter().map(|dir| dir.display().to_string()).collect();
                 format!(
