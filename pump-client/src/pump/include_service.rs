@@ -43,6 +43,8 @@ pub fn start(
             .arg("--port")
             .arg(place.socket())
             .args(&words)
+            // What it leaves when it is killed goes with the session.
+            .env("TMPDIR", place.directory())
             .stdin(Stdio::null())
             .stdout(place.append(OUTPUT[0])?)
             .stderr(place.append(OUTPUT[1])?);
