@@ -125,6 +125,14 @@ mod tests {
     }
 
     #[test]
+    fn ipv6_is_listened_on_where_there_is_any() {
+        match bind(Some("::1"), 0) {
+            Ok(listener) => assert!(listener.local_addr().unwrap().is_ipv6()),
+            Err(error) => assert!(std::net::TcpListener::bind("[::1]:0").is_err(), "{error}"),
+        }
+    }
+
+    #[test]
     fn an_unknown_address_is_an_error() {
         assert!(matches!(
             bind(Some("300.1.2.3.4"), 1),

@@ -101,14 +101,18 @@ pub fn main() -> ProcessExit {
     let to_stderr = options.log_stderr;
     match run(options) {
         Ok(code) => code.into(),
-        Err(error) => {
-            tracing::error!("{error}");
-            if !to_stderr || matches!(error.code(), ExitCode::BadArguments | ExitCode::BindFailed) {
-                eprintln!("distccd: ERROR: {error}");
-            }
-            error.code().code().into()
-        }
+        Err(error) => report(&error, to_stderr).into(),
     }
+}
+
+/// Says why the daemon does not start, where messages go and to whoever started it. Returns the exit code.
+fn report(error: &StartError, to_stderr: bool) -> u8 {
+    tracing::error!("{error}");
+    let was_seen = to_stderr && tracing::dispatcher::has_been_set();
+    if !was_seen {
+        eprintln!("distccd: ERROR: {error}");
+    }
+    error.code().code()
 }
 
 fn run(options: Options) -> Result<u8, StartError> {
@@ -130,16 +134,7 @@ fn run(options: Options) -> Result<u8, StartError> {
 
     // As the user who serves.
     start_log(&options);
-    for warning in outcome.warnings {
-        tracing::warn!(target: "privileges", "{warning}");
-    }
-    if let Some(identity) = outcome.identity {
-        tracing::info!(target: "privileges", "{identity}");
-    }
-    if let Some(Err(error)) = oom {
-        tracing::warn!("--oom-score-adj has no effect: {error}");
-    }
-    warn_of_options(&options);
+    log_start(&options, outcome, oom);
     let whitelist = whitelist(&options, &environment)?;
     if !is_inetd {
         describe(&access, &whitelist);
@@ -153,24 +148,43 @@ fn run(options: Options) -> Result<u8, StartError> {
             Detached::Parent(code) => return Ok(code),
         }
     };
-    let served = serve(
-        &options,
-        &environment,
-        view,
-        access,
-        whitelist,
-        listeners,
-        starting,
-    );
-    match served {
-        Ok(code) => Ok(code),
-        Err((error, starting)) => {
-            if let Some(starting) = starting {
-                starting.failed(error.code().code());
-            }
-            Err(error)
+    let jobs = jobs(&options);
+    let prepared = match prepare(&options, &environment, view, access, whitelist, jobs) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            // Before the process that was started ends, so that its message is its own.
+            let code = report(&error, options.log_stderr);
+            starting.failed(code);
+            return Ok(code);
         }
-    }
+    };
+    let Prepared {
+        runtime,
+        end,
+        house,
+        pid_file,
+    } = prepared;
+    let end = end.or_after(options.lifetime.map(Duration::from_secs));
+    let code = match listeners {
+        None => runtime
+            .block_on(inetd::serve(house, end))
+            .map_err(system("use standard input")),
+        Some(listeners) => runtime
+            .block_on(serve_network(
+                house,
+                listeners,
+                jobs,
+                starting,
+                options.log_stderr,
+                end,
+            ))
+            .map(|()| 0)
+            .map_err(system("use the listening socket")),
+    };
+    // A thread may be blocked in reading standard input for ever; it has nothing left to do.
+    runtime.shutdown_background();
+    drop(pid_file);
+    code
 }
 
 /// The sockets that clients come to.
@@ -194,81 +208,62 @@ impl Listeners {
     }
 }
 
-/// An error at start, and the parent that still waits to hear of it.
-type StartFailure = (StartError, Option<Starting>);
+/// All that serving needs beside sockets.
+struct Prepared {
+    runtime: Runtime,
+    end: End,
+    house: Arc<House>,
+    pid_file: Option<PidFile>,
+}
 
 /// From here on the process has threads.
-fn serve(
+fn prepare(
     options: &Options,
     environment: &Environment,
     view: ViewPolicy,
     access: Access,
     whitelist: Whitelist,
-    listeners: Option<Listeners>,
-    starting: Starting,
-) -> Result<u8, StartFailure> {
-    let mut pid_file = None;
-    let prepared = (|| {
-        let runtime = Runtime::new().map_err(system("start threads"))?;
-        let end = {
-            let _inside = runtime.enter();
-            End::new().map_err(system("watch for signals"))?
-        };
-        let settings = workshop_settings(options, environment, view);
-        let workshop = Workshop::new(settings)?;
-        tracing::info!("{}", workshop.describe());
-        let temp_dir = environment
-            .temp_dir
-            .canonicalize()
-            .map_err(system("find the temporary directory"))?;
-        let jobs = jobs(options);
-        let house = House::new(HouseSettings {
-            workshop,
-            whitelist,
-            access,
-            jobs,
-            io_timeout: environment.io_timeout,
-            sysroot: options.sysroot.clone(),
-            temp_dir: temp_dir.clone(),
-            limits: Limits::DEFAULT,
-            connections: MAX_CONNECTIONS,
-        });
-        if let Some(path) = &options.pid_file {
-            let error = |source| StartError::PidFile {
-                path: path.clone(),
-                source,
-            };
-            pid_file = Some(PidFile::write(path).map_err(error)?);
-        }
-        // Nothing else may keep a file system busy; and a core file, if one is allowed, lands there.
-        std::env::set_current_dir(temp_dir).map_err(system("enter the temporary directory"))?;
-        Ok((runtime, end, house, jobs))
-    })();
-    let (runtime, end, house, jobs) = match prepared {
-        Ok(prepared) => prepared,
-        Err(error) => return Err((error, Some(starting))),
+    jobs: usize,
+) -> Result<Prepared, StartError> {
+    let runtime = Runtime::new().map_err(system("start threads"))?;
+    let end = {
+        let _inside = runtime.enter();
+        End::new().map_err(system("watch for signals"))?
     };
-    let end = end.or_after(options.lifetime.map(Duration::from_secs));
-    let code = match listeners {
-        None => runtime
-            .block_on(inetd::serve(house, end))
-            .map_err(system("use standard input")),
-        Some(listeners) => runtime
-            .block_on(serve_network(
-                house,
-                listeners,
-                jobs,
-                starting,
-                options.log_stderr,
-                end,
-            ))
-            .map(|()| 0)
-            .map_err(system("use the listening socket")),
-    };
-    // A thread may be blocked in reading standard input for ever; it has nothing left to do.
-    runtime.shutdown_background();
-    drop(pid_file);
-    code.map_err(|error| (error, None))
+    let workshop = Workshop::new(workshop_settings(options, environment, view))?;
+    notice!("{}", workshop.describe());
+    let temp_dir = &environment.temp_dir;
+    let temp_dir = temp_dir
+        .canonicalize()
+        .map_err(system("find the temporary directory"))?;
+    let sysroot = options.sysroot.as_ref().map(std::path::absolute);
+    let house = House::new(HouseSettings {
+        workshop,
+        whitelist,
+        access,
+        jobs,
+        io_timeout: environment.io_timeout,
+        // Absolute: the working directory changes below.
+        sysroot: sysroot.transpose().map_err(system("find --sysroot"))?,
+        temp_dir: temp_dir.clone(),
+        limits: Limits::DEFAULT,
+        connections: MAX_CONNECTIONS,
+    });
+    let pid_file = options.pid_file.as_ref().map(|path| {
+        PidFile::write(path).map_err(|source| StartError::PidFile {
+            path: path.clone(),
+            source,
+        })
+    });
+    let pid_file = pid_file.transpose()?;
+    // So that no file system is kept busy that an administrator wants to unmount.
+    std::env::set_current_dir(temp_dir).map_err(system("enter the temporary directory"))?;
+    Ok(Prepared {
+        runtime,
+        end,
+        house,
+        pid_file,
+    })
 }
 
 async fn serve_network(
@@ -380,7 +375,17 @@ fn start_log(options: &Options) {
     }
 }
 
-fn warn_of_options(options: &Options) {
+/// Says what became of privileges and of options without effect.
+fn log_start(options: &Options, outcome: privileges::Outcome, oom: Option<io::Result<()>>) {
+    for warning in outcome.warnings {
+        tracing::warn!(target: "privileges", "{warning}");
+    }
+    if let Some(identity) = outcome.identity {
+        tracing::info!(target: "privileges", "{identity}");
+    }
+    if let Some(Err(error)) = oom {
+        tracing::warn!("--oom-score-adj has no effect: {error}");
+    }
     if options.zeroconf {
         tracing::warn!("--zeroconf has no effect: it is not built in");
     }

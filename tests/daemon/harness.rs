@@ -272,6 +272,7 @@ impl Daemon {
         let mut command = stock_client()?;
         command
             .env("DISTCC_DIR", self.path("state"))
+            .env("TMPDIR", self.path("state"))
             .env("DISTCC_HOSTS", format!("{}{options}", self.address))
             .current_dir(self.path("work"));
         Some(command)
