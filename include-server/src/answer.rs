@@ -90,6 +90,7 @@ impl Answerer {
             Ok(lay_out(
                 &meaning.unit,
                 closure,
+                meaning.configuration.dialect.lexing,
                 &meaning.system,
                 directories,
             )?)

@@ -16,7 +16,7 @@ use protocol::tree::FORCING_FILE;
 use protocol::tree_path::{TreePath, TreePathError};
 
 use crate::closure::{Closure, ClosureFile, SearchKind};
-use crate::configuration::TranslationUnit;
+use crate::configuration::{LexingMode, TranslationUnit};
 use crate::files::FileContent;
 pub use section::CompressedForms;
 use walk::{Walk, Way};
@@ -121,6 +121,7 @@ pub struct Layout {
 pub fn lay_out(
     unit: &TranslationUnit,
     closure: &Closure,
+    mode: LexingMode,
     system: &SystemDirectories,
     search_directories: &[PathBuf],
 ) -> Result<Layout, LayoutError> {
@@ -131,8 +132,11 @@ pub fn lay_out(
         files: HashMap::new(),
         nodes: Vec::with_capacity(closure.files.len() + 8),
     };
-    for file in closure.files.iter().chain(&closure.has_include_hits) {
-        builder.file(file)?;
+    for file in &closure.files {
+        builder.file(file, mode)?;
+    }
+    for file in &closure.has_include_hits {
+        builder.unread_file(file)?;
     }
     for directory in search_directories {
         builder.directory(directory)?;
@@ -194,8 +198,8 @@ struct Builder<'a> {
     walk: Walk<'a>,
     system: &'a SystemDirectories,
     cwd: &'a Path,
-    /// Real path of each file to its place in `nodes` and its first name.
-    files: HashMap<Vec<u8>, (usize, PathBuf)>,
+    /// Real path of each file to its first name.
+    files: HashMap<Vec<u8>, PathBuf>,
     nodes: Vec<(TreePath, Node)>,
 }
 
@@ -207,34 +211,61 @@ fn tree_path(path: &[u8], name: &Path) -> Result<TreePath, LayoutError> {
 }
 
 impl Builder<'_> {
-    fn file(&mut self, file: &ClosureFile) -> Result<(), LayoutError> {
-        let name = file.name.as_os_str().as_bytes();
-        if self.system.holds(name) && file.opened_by != SearchKind::Source {
+    /// A file that the compiler reads under this name.
+    fn file(&mut self, file: &ClosureFile, mode: LexingMode) -> Result<(), LayoutError> {
+        let Some(real) = self.client_path(file)? else {
             return Ok(());
-        }
-        let real = match self.walk.follow(&file.name)? {
-            Way::System if file.opened_by == SearchKind::Source => {
-                return Err(LayoutError::SystemSource {
-                    path: file.name.clone(),
-                });
-            }
-            Way::System => return Ok(()),
-            Way::Client(real) => real,
         };
-        let absolute = name.first() == Some(&b'/');
-        if let Some((_, first)) = self.files.get(&real) {
-            let both_relative = !absolute && first.is_relative();
-            if both_relative || *first == file.name {
-                return Ok(());
-            }
-            return Err(LayoutError::SeveralNames {
+        let is_absolute = file.name.is_absolute();
+        let Some(first) = self.files.get(&real) else {
+            return self.add(file, real, is_absolute);
+        };
+        // Names of which none is absolute are right on the server by themselves. And a file with an include guard is
+        // opened under its second name, and not read.
+        let harmless = !is_absolute && first.is_relative()
+            || *first == file.name
+            || file.content.program(mode).guard.is_some();
+        match harmless {
+            true => Ok(()),
+            false => Err(LayoutError::SeveralNames {
                 real: real_path(&real),
                 first: first.clone(),
                 second: file.name.clone(),
-            });
+            }),
         }
+    }
+
+    /// A file that only has to be there: no name for its text is wrong.
+    fn unread_file(&mut self, file: &ClosureFile) -> Result<(), LayoutError> {
+        match self.client_path(file)? {
+            Some(real) if !self.files.contains_key(&real) => self.add(file, real, false),
+            _ => Ok(()),
+        }
+    }
+
+    /// The real path of a file that is not the server's own.
+    fn client_path(&mut self, file: &ClosureFile) -> Result<Option<Vec<u8>>, LayoutError> {
+        let is_source = file.opened_by == SearchKind::Source;
+        if self.system.holds(file.name.as_os_str().as_bytes()) && !is_source {
+            return Ok(None);
+        }
+        match self.walk.follow(&file.name)? {
+            Way::Client(real) => Ok(Some(real)),
+            Way::System if is_source => Err(LayoutError::SystemSource {
+                path: file.name.clone(),
+            }),
+            Way::System => Ok(None),
+        }
+    }
+
+    fn add(
+        &mut self,
+        file: &ClosureFile,
+        real: Vec<u8>,
+        with_line: bool,
+    ) -> Result<(), LayoutError> {
         let path = tree_path(&real, &file.name)?;
-        let line = absolute.then(|| name.to_vec());
+        let line = with_line.then(|| file.name.as_os_str().as_bytes().to_vec());
         if let Some(line) = &line
             && !quotable(line)
         {
@@ -247,8 +278,7 @@ impl Builder<'_> {
                 real: real_path(&real),
             });
         }
-        self.files
-            .insert(real, (self.nodes.len(), file.name.clone()));
+        self.files.insert(real, file.name.clone());
         let content = Arc::clone(&file.content);
         self.nodes.push((path, Node::File { content, line }));
         Ok(())

@@ -31,15 +31,16 @@ pub(super) fn read(
     environment: &[(Vec<u8>, Vec<u8>)],
 ) -> Result<Vec<CompileCommand>, CliError> {
     let bytes = std::fs::read(path).map_err(CliError::io(format!("{}", path.display())))?;
+    let shown = path.to_owned();
     let wrong = |why: String| CliError::CompileCommands {
-        path: path.to_owned(),
+        path: shown.clone(),
         why,
     };
     let entries: Vec<Entry> =
         serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
     // A relative directory is taken from the file's own.
-    let base = path.parent().unwrap_or(Path::new("."));
-    let base = std::path::absolute(base).map_err(CliError::io("the working directory"))?;
+    let path = std::path::absolute(path).map_err(CliError::io("the working directory"))?;
+    let base = path.parent().unwrap_or(Path::new("/"));
     entries
         .into_iter()
         .enumerate()

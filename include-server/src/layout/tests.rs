@@ -6,7 +6,7 @@ use protocol::limits::Limits;
 use protocol::tree::{EntryContent, TreeEntry, decode_entries};
 
 use super::*;
-use crate::configuration::TimePolicy;
+use crate::configuration::{CompilerFamily, Dialect, Language, TimePolicy};
 use crate::files::{FileTable, Status};
 
 struct Tree {
@@ -83,7 +83,7 @@ impl Tree {
             embeds_time: TimePolicy::Allow,
         };
         let system = SystemDirectories::new(&self.system);
-        let layout = lay_out(&unit, &closure, &system, &[])
+        let layout = lay_out(&unit, &closure, mode(), &system, &[])
             .map_err(|error| error.to_string().replace(&root, "ROOT"))?;
         let section = layout.section(&CompressedForms::default());
         let entries = decode_entries(&section, Limits::DEFAULT).unwrap();
@@ -92,6 +92,11 @@ impl Tree {
             .map(|entry| shown(entry).replace(&root, "ROOT"))
             .collect())
     }
+}
+
+fn mode() -> LexingMode {
+    let family = CompilerFamily::Gcc { major: 12 };
+    Dialect::derive(Language::C, family, None).unwrap().lexing
 }
 
 fn shown(entry: &TreeEntry) -> String {
@@ -265,4 +270,34 @@ fn content_that_looks_like_our_own_line_is_refused() {
     );
     // With a line of ours before it, a server takes away that one only.
     assert!(tree.lay_out("p", &["ROOT/p/a.c"]).is_ok());
+}
+
+#[test]
+fn a_file_under_two_names() {
+    let tree = Tree::new(&["p/a.c", "p/inc/g.h", "p/x.def", "p/l -> inc"]);
+    let guarded = "#ifndef G\n#define G\n#endif\n";
+    std::fs::write(tree.root().join("p/inc/g.h"), guarded).unwrap();
+    // Guarded: read under the first name only.
+    for (first, line) in [
+        ("inc/g.h", ""),
+        ("ROOT/p/inc/g.h", "#line 1 \\\"ROOT/p/inc/g.h\\\"\\n"),
+    ] {
+        let second = if line.is_empty() {
+            "ROOT/p/inc/g.h"
+        } else {
+            "inc/g.h"
+        };
+        let files = tree.lay_out("p", &["a.c", first, second]).unwrap();
+        let content = format!(
+            "ROOT/p/inc/g.h = {line}{}",
+            guarded.as_bytes().escape_ascii()
+        );
+        assert_eq!(files, ["ROOT/p/a.c = p/a.c", content.as_str()]);
+    }
+    // Read twice: two relative names need no help, others cannot both be right.
+    assert!(tree.lay_out("p", &["a.c", "x.def", "inc/../x.def"]).is_ok());
+    assert_eq!(
+        tree.lay_out("p", &["a.c", "x.def", "ROOT/p/x.def"]),
+        Err("ROOT/p/x.def is read both as x.def and as ROOT/p/x.def".into())
+    );
 }
