@@ -12,7 +12,9 @@ use std::path::Path;
 use std::process::ExitCode as ProcessExit;
 
 use distccd_cache::access::Access;
-use protocol::command_line::{CommandLine, Distribution, Word, is_object, is_preprocessed, is_source, suffix, verdict};
+use protocol::command_line::{
+    CommandLine, Distribution, Word, is_object, is_preprocessed, is_source, suffix, verdict,
+};
 use protocol::exit_code::ExitCode;
 use pump_client::host_list::{self, Host, Place};
 
@@ -22,7 +24,11 @@ type Answer = (Vec<u8>, u8);
 fn main() -> ProcessExit {
     let mut words = std::env::args_os().map(OsStringExt::into_vec);
     let called = words.next().unwrap_or_default();
-    let name = Path::new(OsStr::from_bytes(&called)).file_name().map(OsStrExt::as_bytes).unwrap_or_default().to_vec();
+    let name = Path::new(OsStr::from_bytes(&called))
+        .file_name()
+        .map(OsStrExt::as_bytes)
+        .unwrap_or_default()
+        .to_vec();
     let words: Vec<Word> = words.collect();
     let first = words.first().map(Vec::as_slice).unwrap_or_default();
     let (text, status) = match name.as_slice() {
@@ -34,7 +40,10 @@ fn main() -> ProcessExit {
         b"h_parsemask" => mask(&words),
         b"h_dotd" if first == b"dcc_get_dotd_info" => (dependency_file(&words[1..]), 0),
         other => {
-            eprintln!("{}: no code of ours answers this", String::from_utf8_lossy(other));
+            eprintln!(
+                "{}: no code of ours answers this",
+                String::from_utf8_lossy(other)
+            );
             (Vec::new(), ExitCode::DistccFailed.code())
         }
     };
@@ -53,13 +62,20 @@ fn kind_of_file(file: &[u8]) -> Vec<u8> {
     let command = CommandLine::parse(&[b"gcc".to_vec(), b"-c".to_vec(), file.to_vec()]);
     let source = matches!(verdict(&command), Distribution::Remote { .. });
     let source = if source { "source" } else { "not-source" };
-    let preprocessed = if is_preprocessed(file) { "preprocessed" } else { "not-preprocessed" };
+    let preprocessed = if is_preprocessed(file) {
+        "preprocessed"
+    } else {
+        "not-preprocessed"
+    };
     format!("{source} {preprocessed}\n").into_bytes()
 }
 
 fn scanned(mut words: Vec<Word>) -> Vec<u8> {
     // As `distcc` itself does: a first word that can be no compiler means `cc`.
-    if words.first().is_some_and(|first| first.starts_with(b"-") || is_source(first) || is_object(first)) {
+    if words
+        .first()
+        .is_some_and(|first| first.starts_with(b"-") || is_source(first) || is_object(first))
+    {
         words.insert(0, b"cc".to_vec());
     }
     let command = CommandLine::parse(&words);
@@ -74,7 +90,9 @@ fn scanned(mut words: Vec<Word>) -> Vec<u8> {
 }
 
 fn stripped(words: &[Word]) -> Vec<u8> {
-    let mut line = CommandLine::parse(words).for_remote_preprocessed().join(&b' ');
+    let mut line = CommandLine::parse(words)
+        .for_remote_preprocessed()
+        .join(&b' ');
     line.push(b'\n');
     line
 }
@@ -102,8 +120,14 @@ fn hosts() -> Answer {
 fn described(host: &Host) -> Vec<u8> {
     let place = match &host.place {
         Place::Local => b"LOCAL".to_vec(),
-        Place::Tcp { name, port } => [b"TCP ", name.as_slice(), format!(" {port}").as_bytes()].concat(),
-        Place::Ssh { user, name, command } => {
+        Place::Tcp { name, port } => {
+            [b"TCP ", name.as_slice(), format!(" {port}").as_bytes()].concat()
+        }
+        Place::Ssh {
+            user,
+            name,
+            command,
+        } => {
             let user = user.as_deref().unwrap_or(b"(no-user)");
             let command = command.as_deref().unwrap_or(b"(no-command)");
             [b"SSH ", user, b" ", name, b" ", command].concat()
@@ -114,7 +138,11 @@ fn described(host: &Host) -> Vec<u8> {
 
 fn mask(words: &[Word]) -> Answer {
     let bad = (Vec::new(), ExitCode::BadArguments.code());
-    let text = |index: usize| words.get(index).and_then(|word| std::str::from_utf8(word).ok());
+    let text = |index: usize| {
+        words
+            .get(index)
+            .and_then(|word| std::str::from_utf8(word).ok())
+    };
     let (Some(mask), Some(Ok(client))) = (text(0), text(1).map(str::parse::<IpAddr>)) else {
         return bad;
     };
@@ -141,8 +169,11 @@ fn dependency_file(words: &[Word]) -> Vec<u8> {
     });
     let name = name.map(|file| file.path).unwrap_or_default();
     let on_the_line = !command.dependencies().targets.is_empty();
-    let named_elsewhere =
-        command.dependency_targets(environment).into_iter().find(|(_, quoted)| !quoted).filter(|_| !on_the_line);
+    let named_elsewhere = command
+        .dependency_targets(environment)
+        .into_iter()
+        .find(|(_, quoted)| !quoted)
+        .filter(|_| !on_the_line);
     let target = named_elsewhere.map_or_else(|| b"None".to_vec(), |(target, _)| target);
     format!(
         "{{'dotd_fname':'{}', 'needs_dotd':{needed}, 'sets_dotd_target':{}, 'dotd_target':'{}'}}",

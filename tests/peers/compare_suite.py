@@ -22,6 +22,8 @@ NOT_PUMPED = {
     "RemoteAssemble": "assembler is local",
     "PreprocessAsm": "assembler is local",
     "MultipleCompile": "two sources at once are local",
+    "CppError": "the scanner declines a unit that stops at #error",
+    "BadInclude": "the scanner declines a unit whose header is missing",
     "ObjectiveC": "the scanner may decline Objective-C",
     "ObjectiveCPlusPlus": "the scanner may decline Objective-C++",
 }

@@ -1,0 +1,64 @@
+//! The peer's own test suite, and real projects built through pump: the committed scripts, run as tests.
+//!
+//! Both fetch Debian source packages into a cache outside the repository. Where the tools or the network for that are
+//! missing the test is skipped, unless `REQUIRE_PEERS=1` says that it must run.
+
+use std::path::Path;
+use std::process::Command;
+
+/// Whether the peers must be there.
+fn peers_required() -> bool {
+    std::env::var_os("REQUIRE_PEERS").is_some_and(|value| value == "1")
+}
+
+/// Whether `package` is in the cache, or can be fetched; says why not.
+fn fetched(package: &str) -> bool {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/debian-source.sh");
+    let output = Command::new(script).arg(package).output().unwrap();
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !peers_required(),
+            "{package} cannot be fetched and REQUIRE_PEERS=1: {reason}"
+        );
+        eprintln!("skipped: {package} cannot be fetched: {reason}");
+    }
+    output.status.success()
+}
+
+/// Runs a script of ours on the programs of this build; it must succeed.
+fn run_script(name: &str, arguments: &[&str]) {
+    let programs = Path::new(env!("CARGO_BIN_EXE_distcc")).parent().unwrap();
+    let mut command = Command::new(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("scripts")
+            .join(name),
+    );
+    command.args(arguments).env("PROGRAMS", programs);
+    let output = command.output().unwrap();
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{said}",
+        output.status
+    );
+    print!("{said}");
+}
+
+#[test]
+fn the_peers_own_suite_finds_what_it_expects() {
+    if fetched("distcc") {
+        run_script("peer-suite.sh", &[]);
+    }
+}
+
+#[test]
+fn real_projects_come_out_byte_identical() {
+    if ["lua5.4", "zlib", "fmtlib"].into_iter().all(fetched) {
+        run_script("real-projects.sh", &["--quick"]);
+    }
+}
