@@ -36,7 +36,8 @@ impl House {
         house.script(
             "bin/distccd",
             "{ echo \"$@\"; echo \"fd=$PUMPHOUSE_LISTEN_FD\"; ls -l /proc/$$/fd/$PUMPHOUSE_LISTEN_FD; \
-             echo \"words=$DISTCC_CMDLIST_NUMWORDS\"; cat \"$DISTCC_CMDLIST\"; } > \"$HOME/distccd\"; exec sleep 600",
+             echo \"words=$DISTCC_CMDLIST_NUMWORDS\"; cat \"$DISTCC_CMDLIST\"; } > \"$HOME/distccd.new\"; \
+             mv \"$HOME/distccd.new\" \"$HOME/distccd\"; exec sleep 600",
         );
         house.fake_include_server("serve");
         house.script("compilers/gcc", "echo \"real gcc $*\"");
