@@ -232,7 +232,7 @@ fn not_installed(request: &Request, refusal: &CompilerRefusal) -> Reply {
     Reply {
         version: request.version,
         status: WaitStatus::exited(ExitCode::CompilerMissing.code()),
-        stderr: format!("distccd: {refusal}\n").into_bytes(),
+        stderr: format!("distccd[{}] ERROR: {refusal}\n", std::process::id()).into_bytes(),
         stdout: Vec::new(),
         object: Vec::new(),
         dependencies: None,

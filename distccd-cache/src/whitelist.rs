@@ -60,8 +60,8 @@ pub enum CompilerRefusal {
     /// Not on the list, or nothing of that name in the directories.
     #[error("compiler {} is not in the whitelist; run update-distcc-symlinks if it should be", show(.0))]
     NotListed(Vec<u8>),
-    /// Allowed, but not installed. The client is told so by exit code 110.
-    #[error("compiler {} is allowed but not installed in this server's search path", show(.0))]
+    /// Allowed, but not installed. The client is told so by exit code 110 and stock's first words.
+    #[error("failed to exec {}: allowed, but not in this server's search path", show(.0))]
     NotInstalled(Vec<u8>),
 }
 

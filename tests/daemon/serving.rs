@@ -159,7 +159,7 @@ fn the_whitelist_decides() {
         .job(&preprocessed("uninstalled", "int x;\n"))
         .unwrap();
     assert_eq!(reply.status.exit_code(), 110);
-    assert!(String::from_utf8_lossy(&reply.stderr).contains("not installed"));
+    assert!(String::from_utf8_lossy(&reply.stderr).contains("failed to exec uninstalled"));
     let mut evil = preprocessed("gcc", "int x;\n");
     evil.argv.push(b"-fplugin=/tmp/evil.so".to_vec());
     assert_eq!(daemon.job(&evil), None);
