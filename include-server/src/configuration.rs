@@ -221,7 +221,10 @@ impl Dialect {
             extended_identifiers: !asm && !c90,
             assembler: asm,
             cxx,
-            elifdef: !asm && (clang || year >= 2023),
+            elifdef: match family {
+                CompilerFamily::Clang { major } => major >= 13,
+                CompilerFamily::Gcc { major } => !asm && major >= 12 && (!strict || year >= 2023),
+            },
             clang,
         };
         Some(Dialect {

@@ -54,6 +54,15 @@ impl SearchPath {
         &self.raw
     }
 
+    /// Whether an absolute name lies in a listed system directory.
+    pub fn is_compilers_own(&self, name: &[u8]) -> bool {
+        let below = |directory: &PathBuf| {
+            let rest = name.strip_prefix(directory.as_os_str().as_bytes());
+            directory.is_absolute() && rest.is_some_and(|rest| rest.first() == Some(&b'/'))
+        };
+        self.raw.system.iter().any(below)
+    }
+
     /// The directories that count now, without missing ones and duplicates, as the compiler removes them.
     pub fn effective(&self, snapshot: &mut Snapshot<'_>) -> EffectivePath {
         let mut existing = |paths: &[PathBuf], system: bool| -> Vec<Candidate> {
@@ -99,7 +108,7 @@ impl SearchPath {
             .into_iter()
             .chain(chain)
             .map(|candidate| SearchDirectory {
-                path: candidate.path,
+                path: spelled(candidate.path, self.family),
                 system: candidate.system,
             })
             .collect();
@@ -109,6 +118,19 @@ impl SearchPath {
             quote_ignores_source_dir: self.raw.quote_ignores_source_dir,
         }
     }
+}
+
+/// The directory as the compiler joins names to it; clang drops all trailing slashes.
+fn spelled(path: PathBuf, family: CompilerFamily) -> PathBuf {
+    let mut bytes = path.as_os_str().as_bytes();
+    if family.is_clang() {
+        while let [rest @ .., b'/'] = bytes
+            && !rest.is_empty()
+        {
+            bytes = rest;
+        }
+    }
+    PathBuf::from(OsStr::from_bytes(bytes))
 }
 
 #[derive(Clone)]

@@ -56,10 +56,10 @@ pub fn operator_name(name: &[u8]) -> Option<&'static [u8]> {
 
 /// Evaluates the condition that `expander` reads.
 pub fn evaluate<E: Environment>(
-    mut expander: Expander<'_, E>,
+    expander: &mut Expander<'_, E>,
     dialect: &Dialect,
 ) -> Result<bool, Fault> {
-    let items = flatten(&mut expander, dialect)?;
+    let items = flatten(expander, dialect)?;
     let mut parser = Parser {
         items: &items,
         at: 0,

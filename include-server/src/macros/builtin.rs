@@ -102,7 +102,8 @@ pub fn names(family: CompilerFamily, language: Language) -> impl Iterator<Item =
 /// Whether `#pragma GCC target` may define, undefine or change this macro. Target macros look like `__AVX2__`, on Arm also like
 /// `__ARM_FEATURE_SVE`; names known to mean something else are excepted.
 pub fn may_depend_on_target(name: &[u8]) -> bool {
-    const OTHERS: [&str; 54] = [
+    const OTHERS: [&str; 55] = [
+        "__iamcu",
         "__GNUC",
         "__GNUG",
         "__STDC",
@@ -159,7 +160,10 @@ pub fn may_depend_on_target(name: &[u8]) -> bool {
         "__LDBL_MANT",
     ];
     let looks = (name.starts_with(b"__") && name.ends_with(b"__")) || name.starts_with(b"__ARM_");
+    // `__STDDEF_H__` is an include guard.
+    let guard = name.ends_with(b"_H__") || name.ends_with(b"_HPP__");
     looks
+        && !guard
         && !OTHERS
             .iter()
             .any(|other| name.starts_with(other.as_bytes()))

@@ -109,6 +109,15 @@ pub struct Expander<'e, E: Environment> {
     budget: &'e mut u64,
 }
 
+impl<E: Environment> Drop for Expander<'_, E> {
+    /// Macros whose replacement was not read to its end must not stay disabled.
+    fn drop(&mut self) {
+        while !self.contexts.is_empty() {
+            self.pop();
+        }
+    }
+}
+
 impl<'e, E: Environment> Expander<'e, E> {
     /// An expander of one line.
     pub fn new(

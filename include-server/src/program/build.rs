@@ -375,11 +375,11 @@ impl Builder<'_> {
         let Some(open) = self.open.last_mut() else {
             return self.malformed("#elif or #else without #if", line);
         };
-        let op = if open.has_else {
-            Op::MalformedElif("#elif or #else after #else")
-        } else {
-            op
-        };
+        if open.has_else {
+            self.program
+                .broken
+                .get_or_insert((line, "#elif or #else after #else"));
+        }
         let before = std::mem::replace(&mut open.last, index);
         open.members.push(index);
         open.has_else |= is_else;

@@ -209,7 +209,7 @@ pub struct Program {
     pub tokens: Vec<Token>,
     /// The macro that guards the whole file, if one does: when it is defined, the file does nothing.
     pub guard: Option<Atom>,
-    /// What is wrong with the file as a whole (an `#if` without `#endif`, an unterminated comment), and the line.
+    /// What is wrong with the file as a whole (an `#if` without `#endif`, an `#else` after `#else`, an unterminated comment), and the line.
     pub broken: Option<(u32, &'static str)>,
 }
 

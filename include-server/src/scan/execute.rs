@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::Scan;
-use super::world::Frame;
+use super::world::{Frame, World};
 use crate::atom::Atom;
 use crate::condition;
 use crate::configuration::TimePolicy;
 use crate::decline::Decline;
-use crate::macros::{Definition, Expander, Fault, HeaderName};
+use crate::macros::{Definition, Expander, Fault, HeaderName, Rules};
 use crate::program::{
     Directive, IncludeStyle, Kind, Mention, Op, Pragma, Program, Target, TokenRange,
 };
@@ -173,9 +173,12 @@ impl Scan<'_> {
         Ok(defined)
     }
 
-    fn check_doubt(&self) -> Result<(), Decline> {
-        match self.macros.doubtful_read {
+    /// Declines when a macro was read that a pragma may have changed. gcc's own headers are excepted: they read target
+    /// macros within each other's `target` pragmas, only to choose further pragmas.
+    fn check_doubt(&mut self) -> Result<(), Decline> {
+        match self.macros.doubtful_read.take() {
             None => Ok(()),
+            Some(_) if self.world.in_compilers_header() => Ok(()),
             Some(name) => {
                 let what = format!(
                     "{} is read after a pragma that may have changed it",
@@ -186,19 +189,41 @@ impl Scan<'_> {
         }
     }
 
-    fn evaluate(&mut self, program: &Arc<Program>, range: TokenRange) -> Result<bool, Decline> {
-        let expander = Expander::new(
-            &mut self.macros,
-            &mut self.world,
-            self.rules,
-            &mut self.tokens_left,
-            Arc::clone(program),
-            range,
-        );
-        let outcome = condition::evaluate(expander, &self.configuration.dialect);
+    /// Reads a directive's tokens; white space around arguments is remembered where a header name may come of them.
+    fn read<T>(
+        &mut self,
+        program: &Arc<Program>,
+        range: TokenRange,
+        padding: bool,
+        read: impl FnOnce(&mut Expander<'_, World<'_>>) -> Result<T, Fault>,
+    ) -> Result<T, Decline> {
+        let rules = Rules {
+            padding,
+            ..self.rules
+        };
+        let program = Arc::clone(program);
+        let outcome = {
+            let world = &mut self.world;
+            let mut expander = Expander::new(
+                &mut self.macros,
+                world,
+                rules,
+                &mut self.tokens_left,
+                program,
+                range,
+            );
+            read(&mut expander)
+        };
         let value = outcome.map_err(|fault| self.world.decline(fault))?;
         self.check_doubt()?;
         Ok(value)
+    }
+
+    fn evaluate(&mut self, program: &Arc<Program>, range: TokenRange) -> Result<bool, Decline> {
+        let dialect = self.configuration.dialect;
+        self.read(program, range, false, |expander| {
+            condition::evaluate(expander, &dialect)
+        })
     }
 
     fn assertion(
@@ -207,16 +232,9 @@ impl Scan<'_> {
         positive: bool,
         range: TokenRange,
     ) -> Result<(), Decline> {
-        let mut expander = Expander::new(
-            &mut self.macros,
-            &mut self.world,
-            self.rules,
-            &mut self.tokens_left,
-            Arc::clone(program),
-            range,
-        );
-        let parsed = condition::assertion_line(&mut expander);
-        let (predicate, answer) = parsed.map_err(|fault| self.world.decline(fault))?;
+        let (predicate, answer) = self.read(program, range, false, |expander| {
+            condition::assertion_line(expander)
+        })?;
         match (positive, answer) {
             (true, Some(answer)) => self.macros.assert(predicate, answer),
             (true, None) => return Err(self.malformed("assertion without answer")),
@@ -232,17 +250,9 @@ impl Scan<'_> {
         range: TokenRange,
         expand: bool,
     ) -> Result<(), Decline> {
-        let mut expander = Expander::new(
-            &mut self.macros,
-            &mut self.world,
-            self.rules,
-            &mut self.tokens_left,
-            Arc::clone(program),
-            range,
-        );
-        let parsed =
-            (|| -> Result<_, Fault> { Ok((expander.next(expand)?, expander.next(expand)?)) })();
-        let (number, name) = parsed.map_err(|fault| self.world.decline(fault))?;
+        let (number, name) = self.read(program, range, false, |expander| {
+            Ok((expander.next(expand)?, expander.next(expand)?))
+        })?;
         let value = std::str::from_utf8(number.spelling())
             .ok()
             .and_then(|text| text.parse::<i64>().ok());
@@ -327,22 +337,10 @@ impl Scan<'_> {
             Target::Bracket(name) => return Ok(Some((true, name))),
             Target::Computed(range) => range,
         };
-        let mut rules = self.rules;
-        rules.padding = true;
-        let mut expander = Expander::new(
-            &mut self.macros,
-            &mut self.world,
-            rules,
-            &mut self.tokens_left,
-            Arc::clone(program),
-            range,
-        );
-        let parsed = match expander.next(true) {
-            Ok(first) => expander.header_name(first),
-            Err(fault) => Err(fault),
-        };
-        let parsed = parsed.map_err(|fault| self.world.decline(fault))?;
-        self.check_doubt()?;
+        let parsed = self.read(program, range, true, |expander| {
+            let first = expander.next(true)?;
+            expander.header_name(first)
+        })?;
         Ok(parsed.map(|HeaderName { bracket, name }| (bracket, Atom::of(&name))))
     }
 

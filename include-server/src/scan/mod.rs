@@ -30,7 +30,7 @@ use world::{Frame, World};
 /// Directives one translation unit may execute.
 const DIRECTIVE_BUDGET: u64 = 200_000_000;
 /// Tokens macro expansion may produce in one translation unit.
-const TOKEN_BUDGET: u64 = 100_000_000;
+const TOKEN_BUDGET: u64 = 20_000_000;
 /// Files one translation unit may enter, repeats included.
 const INCLUDE_BUDGET: u64 = 1_000_000;
 

@@ -153,6 +153,16 @@ impl<'s> World<'s> {
         }
     }
 
+    /// Whether the file being read is one of gcc's own headers (`stddef.h`, `immintrin.h`), which lie in its library directory.
+    pub(super) fn in_compilers_header(&self) -> bool {
+        let record = self.frames.last().and_then(|frame| frame.record);
+        record.is_some_and(|record| {
+            let name = &self.records[record].name;
+            memchr::memmem::find(name, b"/gcc/").is_some()
+                && self.configuration.search.is_compilers_own(name)
+        })
+    }
+
     /// The fault as a decline at the place being executed.
     pub(super) fn decline(&self, fault: Fault) -> Decline {
         let place = self.place();

@@ -1,4 +1,6 @@
 //! The scanner against the compilers themselves, and on what only the compile (not `-M`) shows.
 
-mod cases;
+mod declines;
+mod fresh;
+mod peers;
 mod support;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
 use include_server::closure::Closure;
@@ -120,6 +120,36 @@ pub fn language_name(source: &str) -> &'static str {
         Some("m") => "objective-c",
         _ => "c",
     }
+}
+
+/// Runs a compiler on nothing; each command once per test run.
+fn probe(words: Vec<String>) -> Output {
+    static KEPT: Mutex<Option<HashMap<Vec<String>, Output>>> = Mutex::new(None);
+    let kept = KEPT
+        .lock()
+        .unwrap()
+        .get_or_insert_default()
+        .get(&words)
+        .cloned();
+    kept.unwrap_or_else(|| {
+        let mut command = Command::new(&words[0]);
+        let output = command
+            .args(&words[1..])
+            .arg("/dev/null")
+            .env("LC_ALL", "C")
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        KEPT.lock()
+            .unwrap()
+            .get_or_insert_default()
+            .insert(words, output.clone());
+        output
+    })
 }
 
 /// Takes apart `arguments` (options, then one source) and asks the compiler for the rest.
