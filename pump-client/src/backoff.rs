@@ -7,7 +7,6 @@
 
 use crate::host_list::Host;
 use crate::log;
-use crate::slot::host_key;
 use crate::state_directory::StateDirectory;
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -82,7 +81,7 @@ impl Backoff {
         if self.period.is_zero() || host.is_local() {
             return None;
         }
-        let name = [b"backoff_", host_key(host).as_slice(), b"_0"].concat();
+        let name = [b"backoff_", host.lock_key().as_slice(), b"_0"].concat();
         Some(self.directory.as_ref()?.lock_file(OsString::from_vec(name)))
     }
 }

@@ -9,13 +9,19 @@ use rustix::process::Pid;
 use std::ffi::{CString, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 
 const FILES: usize = 16;
 const CHILDREN: usize = 4;
 
 static PATHS: [AtomicPtr<c_char>; FILES] = [const { AtomicPtr::new(std::ptr::null_mut()) }; FILES];
 static PIDS: [AtomicI32; CHILDREN] = [const { AtomicI32::new(0) }; CHILDREN];
+
+/// A child is being started: it may run already and is not in the table yet.
+static SPAWNING: AtomicBool = AtomicBool::new(false);
+/// A signal that came meanwhile; 0 for none.
+static PENDING: AtomicI32 = AtomicI32::new(0);
 
 /// The signals after which the client cleans up.
 const SIGNALS: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
@@ -42,6 +48,10 @@ pub fn install() {
 }
 
 extern "C" fn on_signal(signal: i32) {
+    if SPAWNING.load(Ordering::SeqCst) {
+        PENDING.store(signal, Ordering::SeqCst);
+        return;
+    }
     for entry in &PATHS {
         let path = entry.load(Ordering::SeqCst);
         if !path.is_null() {
@@ -143,9 +153,25 @@ impl Drop for DoomedFile {
 pub struct ForwardedChild(Option<usize>);
 
 impl ForwardedChild {
-    /// Registers a running child. Drop the value only after the child was reaped or needs no signal any more.
-    #[must_use]
-    pub fn register(pid: Pid) -> Self {
+    /// Starts a child and registers it. A signal that comes in between waits until the child can get it, too. Drop the
+    /// second value only after the child was reaped or needs no signal any more.
+    ///
+    /// # Errors
+    /// What starting says.
+    pub fn spawn(command: &mut Command) -> std::io::Result<(Child, Self)> {
+        SPAWNING.store(true, Ordering::SeqCst);
+        let started = command
+            .spawn()
+            .map(|child| (Self::register(Pid::from_child(&child)), child));
+        SPAWNING.store(false, Ordering::SeqCst);
+        let signal = PENDING.swap(0, Ordering::SeqCst);
+        if signal != 0 {
+            on_signal(signal);
+        }
+        started.map(|(forwarded, child)| (child, forwarded))
+    }
+
+    fn register(pid: Pid) -> Self {
         let pid = pid.as_raw_nonzero().get();
         Self(PIDS.iter().position(|entry| {
             entry

@@ -12,7 +12,6 @@ use protocol::exit_code::ExitCode;
 use protocol::wait_status::WaitStatus;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use rustix::process::Pid;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -80,11 +79,8 @@ impl Launcher {
     /// # Errors
     /// [`LaunchError`].
     pub fn run(&self, words: &[Word]) -> Result<WaitStatus, LaunchError> {
-        let mut child = self
-            .command(words)?
-            .spawn()
+        let (mut child, _forwarded) = ForwardedChild::spawn(&mut self.command(words)?)
             .map_err(|error| launch_error(words, error))?;
-        let _forwarded = ForwardedChild::register(Pid::from_child(&child));
         let status = child.wait().map_err(|error| launch_error(words, error))?;
         Ok(wait_status(status))
     }
@@ -94,14 +90,13 @@ impl Launcher {
     /// # Errors
     /// [`LaunchError`].
     pub fn capture(&self, words: &[Word]) -> Result<Captured, LaunchError> {
-        let mut child = self
-            .command(words)?
+        let mut command = self.command(words)?;
+        command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| launch_error(words, error))?;
-        let forwarded = ForwardedChild::register(Pid::from_child(&child));
+            .stderr(Stdio::piped());
+        let (mut child, forwarded) =
+            ForwardedChild::spawn(&mut command).map_err(|error| launch_error(words, error))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         Ok(Captured {
             child,

@@ -113,8 +113,7 @@ impl Connection {
             } => {
                 let (socket, child) =
                     open_ssh(user.as_deref(), name, command.as_deref(), environment)?;
-                let pid = Pid::from_child(&child);
-                (socket, Some((child, ForwardedChild::register(pid))))
+                (socket, Some(child))
             }
             Place::Local => {
                 return Err(ConnectionError::Connect {
@@ -280,7 +279,7 @@ fn open_ssh(
     name: &[u8],
     command: Option<&[u8]>,
     environment: &Environment,
-) -> Result<(OwnedFd, Child), ConnectionError> {
+) -> Result<(OwnedFd, (Child, ForwardedChild)), ConnectionError> {
     let (program, arguments) = match environment.ssh.split_first() {
         Some((program, arguments)) => (program.as_os_str(), arguments),
         None => (OsStr::new("ssh"), &[][..]),
@@ -309,6 +308,6 @@ fn open_ssh(
         .env("PATH", &environment.path)
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::from(second));
-    let child = ssh.spawn().map_err(failed)?;
+    let child = ForwardedChild::spawn(&mut ssh).map_err(failed)?;
     Ok((ours, child))
 }

@@ -116,6 +116,21 @@ impl Host {
         }
     }
 
+    /// The part of a lock or back-off file's name that says which host it is for: `tcp_HOST_PORT`, `ssh_HOST`,
+    /// `localhost`. It never leaves the lock directory.
+    #[must_use]
+    pub fn lock_key(&self) -> Vec<u8> {
+        let (kind, name, end) = match &self.place {
+            Place::Local => return b"localhost".to_vec(),
+            Place::Tcp { name, port } => ("tcp_", name, format!("_{port}")),
+            Place::Ssh { name, .. } => ("ssh_", name, String::new()),
+        };
+        let mut key = kind.as_bytes().to_vec();
+        key.extend(name.iter().map(|&b| if b == b'/' { b'_' } else { b }));
+        key.extend_from_slice(end.as_bytes());
+        key
+    }
+
     /// Whether this is the machine itself, run without network.
     #[must_use]
     pub fn is_local(&self) -> bool {
@@ -542,5 +557,166 @@ fn shuffle(hosts: &mut [Host], seed: u32) {
     for i in (1..hosts.len()).rev() {
         let j = usize::try_from(next() % (i as u64 + 1)).unwrap_or(0);
         hosts.swap(i, j);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tcp(name: &str, port: u16) -> Place {
+        Place::Tcp {
+            name: name.into(),
+            port,
+        }
+    }
+
+    fn ssh(user: &str, name: &str, command: &str) -> Place {
+        let some = |text: &str| (!text.is_empty()).then(|| text.into());
+        Place::Ssh {
+            user: some(user),
+            name: name.into(),
+            command: some(command),
+        }
+    }
+
+    #[test]
+    fn every_form_of_host() {
+        let table = [
+            ("localhost", Place::Local, 2),
+            ("localhost/7", Place::Local, 7),
+            ("localhost/3,lzo", Place::Local, 3),
+            ("localhost,lzo", tcp("localhost", 3632), 4),
+            ("localhost:99", tcp("localhost", 99), 4),
+            ("localhostx", tcp("localhostx", 3632), 4),
+            ("a", tcp("a", 3632), 4),
+            ("a:", tcp("a", 3632), 4),
+            ("a:99", tcp("a", 99), 4),
+            ("a/3", tcp("a", 3632), 3),
+            ("a=3", tcp("a", 3632), 3),
+            ("a:99/3", tcp("a", 99), 3),
+            ("a/3:99", tcp("a", 99), 3),
+            ("[::1]", tcp("::1", 3632), 4),
+            ("[::1]:99/3,lzo", tcp("::1", 99), 3),
+            ("@h", ssh("", "h", ""), 4),
+            ("u@h", ssh("u", "h", ""), 4),
+            ("u@h/3:cmd", ssh("u", "h", "cmd"), 3),
+            ("u@h:/usr/bin/distccd", ssh("u", "h", "/usr/bin/distccd"), 4),
+            ("@[::1]/2", ssh("", "::1", ""), 2),
+        ];
+        for (text, place, slots) in table {
+            let list = parse(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(list.hosts.len(), 1, "{text}");
+            assert_eq!(
+                (&list.hosts[0].place, list.hosts[0].slots),
+                (&place, slots),
+                "{text}"
+            );
+            assert_eq!(list.hosts[0].spec, text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn options_choose_the_protocol() {
+        let version = |text: &str| parse(text.as_bytes()).unwrap().hosts[0].version;
+        assert_eq!(version("a"), Version::Plain1);
+        assert_eq!(version("a,lzo"), Version::Lzo2);
+        assert_eq!(version("a,cpp,lzo"), Version::Pump3);
+        assert_eq!(version("a,lzo,cpp"), Version::Pump3);
+        assert!(parse(b"a,down").unwrap().hosts[0].down);
+    }
+
+    #[test]
+    fn settings_comments_and_every_kind_of_blank() {
+        let text = b"# all of it\n--localslots=3\t--localslots_cpp/5\r\n--randomize\x0c+zeroconf a#b\nc # d";
+        let list = parse(text).unwrap();
+        assert_eq!((list.localslots, list.localslots_cpp), (3, 5));
+        assert!(list.randomize && list.zeroconf);
+        let names: Vec<_> = list.hosts.iter().map(Host::label).collect();
+        assert_eq!(names, ["a", "c"]);
+        assert_eq!(parse(b" \n # x").unwrap(), HostList::default());
+    }
+
+    #[test]
+    fn a_bad_token_is_named_with_its_place() {
+        let table = [
+            ("x @", 2, "hostname is required"),
+            (",cpp", 0, "hostname is required"),
+            ("u@/3", 0, "hostname is required"),
+            ("::1", 0, "hostname is required"),
+            ("[::1", 0, "closing ']'"),
+            ("[::1]x", 0, "unexpected text \"x\""),
+            ("a/0", 0, "bad multiplier"),
+            ("a/x", 0, "bad multiplier"),
+            ("a/-1", 0, "bad multiplier"),
+            ("a/3x", 0, "bad multiplier"),
+            ("a/99999999999", 0, "bad multiplier"),
+            ("a/3/4", 0, "unexpected text \"/4\""),
+            ("localhost/0", 0, "bad multiplier"),
+            ("a:x", 0, "invalid tcp port"),
+            ("a:0", 0, "invalid tcp port"),
+            ("a:65536", 0, "invalid tcp port"),
+            ("a:1:2", 0, "unexpected text \":2\""),
+            ("a,foo", 0, "unrecognized option \",foo\""),
+            ("a,", 0, "unrecognized option \",\""),
+            ("a,cpp", 0, "requires compression"),
+            ("a,auth", 0, "GSS-API"),
+            ("a,lzo,auth=x", 0, "GSS-API"),
+            ("ok --bogus", 3, "unrecognized setting"),
+            ("--localslots a", 0, "unrecognized setting"),
+            ("--localslots=0", 0, "bad multiplier"),
+            ("+foo", 0, "unrecognized setting"),
+        ];
+        for (text, at, problem) in table {
+            let error = parse(text.as_bytes()).expect_err(text);
+            assert_eq!(error.at, at, "{text}");
+            assert!(error.to_string().contains(problem), "{text}: {error}");
+        }
+        assert!(parse(b"\xff\xfe/2").is_ok(), "names are bytes");
+    }
+
+    #[test]
+    fn lock_names_stay_in_their_directory() {
+        let key = |text: &str| {
+            String::from_utf8(parse(text.as_bytes()).unwrap().hosts[0].lock_key()).unwrap()
+        };
+        assert_eq!(key("10.0.0.1:99"), "tcp_10.0.0.1_99");
+        assert_eq!(key("u@h/3:cmd"), "ssh_h");
+        assert_eq!(key("localhost"), "localhost");
+        assert_eq!(key("[../x]"), "tcp_.._x_3632");
+    }
+
+    #[test]
+    fn shuffling_loses_nobody() {
+        let mut list = parse(b"a b c d e").unwrap();
+        for seed in 0..50 {
+            shuffle(&mut list.hosts, seed);
+            let mut names: Vec<_> = list
+                .hosts
+                .iter()
+                .map(|host| host.label().into_owned())
+                .collect();
+            names.sort_unstable();
+            assert_eq!(names.concat(), "abcde");
+        }
+    }
+
+    #[test]
+    fn loopback_is_told_by_address() {
+        for (text, is) in [
+            ("localhost", true),
+            ("127.0.0.1:9", true),
+            ("127.8.0.1", true),
+            ("[::1]", true),
+            ("@localhost", false),
+            ("10.0.0.1", false),
+            ("localhost.example", false),
+        ] {
+            assert_eq!(
+                parse(text.as_bytes()).unwrap().hosts[0].is_loopback(),
+                is,
+                "{text}"
+            );
+        }
     }
 }

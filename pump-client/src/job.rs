@@ -176,6 +176,9 @@ impl Job<'_> {
                 };
                 return self.fall_back(&mut place, &list, host, trouble);
             };
+            if let Some((failed, trouble)) = &last {
+                log::warning!("{}: {trouble}; trying {}", failed.label(), host.label());
+            }
             if host.is_local() {
                 let reason = "the host list chose localhost".into();
                 return self.run_local(Some(&mut place), slot, reason);
@@ -196,7 +199,6 @@ impl Job<'_> {
                     if reaction.next == Next::Local {
                         return self.fall_back(&mut place, &list, Some(host), trouble);
                     }
-                    log::warning!("{}: {trouble}", host.label());
                     place.backoff.pass_over(host);
                     last = Some((host, trouble));
                 }
@@ -228,6 +230,8 @@ impl Job<'_> {
                 // The cause was said just before, in stock's own words.
                 log::warning!("failed to distribute, running locally instead");
             }
+            // The run below fails in the same way and says so.
+            (_, Trouble::Launch(_)) => log::info!("running locally: {reason}"),
             (Some(host), Trouble::RemoteFailure { .. } | Trouble::EmptyResult) => log::warning!(
                 "remote compilation of '{source}' failed on {}, retrying locally: {reason}",
                 host.label()
@@ -263,6 +267,16 @@ impl Job<'_> {
         let (version, reason) = match (host.version, pump) {
             (Version::Pump3, Ok(())) => match self.closure(place, list) {
                 Ok(section) => return self.pump(&attempt, &section),
+                // For tests of an include server: no list from it ends the job.
+                Err(reason) if self.environment.testing_include_server => {
+                    log::critical!("DISTCC_TESTING_INCLUDE_SERVER is set: {reason}");
+                    return Ok(Ending {
+                        mode: Mode::Plain,
+                        host: host.journal_name(),
+                        status: 1,
+                        reason,
+                    });
+                }
                 Err(reason) => (Version::Lzo2, reason),
             },
             (Version::Pump3, Err(reason)) => {
@@ -287,24 +301,14 @@ impl Job<'_> {
             Ok(Closure::Section(section)) => Ok(section),
             Ok(Closure::Doubt(reason)) => {
                 log::info!("preprocessing {} locally: {reason}", self.source());
-                self.end_if_testing(&reason);
                 Err(reason)
             }
             Err(error) => {
                 log::warning!(
                     "failed to get includes from include server, preprocessing locally: {error}"
                 );
-                self.end_if_testing(&error);
                 Err(error.to_string())
             }
-        }
-    }
-
-    /// `DISTCC_TESTING_INCLUDE_SERVER=1`: no list from the include server ends the program.
-    fn end_if_testing(&self, why: &dyn std::fmt::Display) {
-        if self.environment.testing_include_server {
-            log::critical!("DISTCC_TESTING_INCLUDE_SERVER is set: {why}");
-            std::process::exit(1);
         }
     }
 

@@ -5,12 +5,13 @@
 
 // The programs.
 pub mod distcc;
-pub mod pump;
-pub mod monitor;
 pub mod lsdistcc;
+pub mod monitor;
+pub mod pump;
 
 // What `distcc` does besides compiling.
 mod scan_includes;
+
 mod show;
 
 // One job, from plan to exit code.
@@ -20,25 +21,33 @@ mod remote;
 mod remote_failure;
 mod trouble;
 
-// What a job uses.
-mod backoff;
+// What a job talks to.
 mod connection;
-pub mod host_list;
 mod include_client;
-pub mod job_state;
+mod socks;
+
+// What a job leaves: results, a journal line, its state, locks.
 mod journal;
 mod output;
 mod slot;
-mod socks;
+
+mod backoff;
+pub mod job_state;
 pub mod state_directory;
 
+// Where jobs may go.
+pub mod host_list;
+
 // Which compiler, and how to run it.
-mod compiler;
 mod cross;
 mod masquerade;
+
+mod compiler;
 pub mod path_search;
 
 // The process itself.
-pub mod cleanup;
-pub mod environment;
 mod log;
+
+pub mod environment;
+
+pub mod cleanup;

@@ -6,7 +6,7 @@
 //! process opens no lock file twice: [`Slots`] remembers which names it holds.
 
 use crate::backoff::Backoff;
-use crate::host_list::{Host, Place};
+use crate::host_list::Host;
 use crate::log;
 use crate::state_directory::StateDirectory;
 use rustix::fd::OwnedFd;
@@ -50,28 +50,6 @@ impl Drop for Held {
     }
 }
 
-/// The part of a lock file's name that says which host it is for.
-#[must_use]
-pub fn host_key(host: &Host) -> Vec<u8> {
-    match &host.place {
-        Place::Local => b"localhost".to_vec(),
-        Place::Tcp { name, port } => [
-            b"tcp_",
-            safe(name).as_slice(),
-            format!("_{port}").as_bytes(),
-        ]
-        .concat(),
-        Place::Ssh { name, .. } => [b"ssh_", safe(name).as_slice()].concat(),
-    }
-}
-
-/// A name that stays inside the lock directory.
-fn safe(name: &[u8]) -> Vec<u8> {
-    name.iter()
-        .map(|&b| if b == b'/' { b'_' } else { b })
-        .collect()
-}
-
 /// The outcome of one try.
 enum Try {
     Locked(OwnedFd),
@@ -102,7 +80,7 @@ impl Slots {
             let most = usable.iter().map(|host| host.slots).max()?;
             for number in 0..most {
                 for host in usable.iter().filter(|host| number < host.slots) {
-                    if let Some(slot) = self.try_lock(&host_key(host), number) {
+                    if let Some(slot) = self.try_lock(&host.lock_key(), number) {
                         log::debug!("got cpu lock on {} slot {number}", host.label());
                         return Some((host, slot));
                     }
