@@ -15,11 +15,13 @@ pub struct Atom(pub u32);
 const FIRST_CHUNK: usize = 1024;
 const CHUNKS: usize = 22;
 
+type Chunk = Box<[OnceLock<&'static [u8]>]>;
+
 struct Interner {
     numbers: DashMap<&'static [u8], u32>,
     next: AtomicU32,
     /// Chunk `k` holds `FIRST_CHUNK << k` spellings, so that readers need no lock.
-    chunks: [OnceLock<Box<[OnceLock<&'static [u8]>]>>; CHUNKS],
+    chunks: [OnceLock<Chunk>; CHUNKS],
 }
 
 /// The chunk and the place in it of an atom's number.

@@ -180,12 +180,18 @@ impl Entry {
     }
 }
 
+/// The program of a text that is no file, and the text, so that its address stays taken.
+struct Generated {
+    _text: Arc<[u8]>,
+    program: Arc<Program>,
+}
+
 /// All files ever seen, shared by all threads.
 #[derive(Default)]
 pub struct FileTable {
     entries: DashMap<(u64, u64), Entry>,
     /// Programs of texts that are no files (the compiler's built-in macros), by the address of the text, which is kept alive.
-    generated: DashMap<(usize, LexingMode), (Arc<[u8]>, Arc<Program>)>,
+    generated: DashMap<(usize, LexingMode), Generated>,
 }
 
 impl FileTable {
@@ -213,11 +219,16 @@ impl FileTable {
     pub fn generated(&self, text: &Arc<[u8]>, mode: LexingMode) -> Arc<Program> {
         let key = (text.as_ptr() as usize, mode);
         if let Some(kept) = self.generated.get(&key) {
-            return Arc::clone(&kept.1);
+            return Arc::clone(&kept.program);
         }
         let program = Arc::new(Program::build(text, mode));
-        self.generated
-            .insert(key, (Arc::clone(text), Arc::clone(&program)));
+        self.generated.insert(
+            key,
+            Generated {
+                _text: Arc::clone(text),
+                program: Arc::clone(&program),
+            },
+        );
         program
     }
 

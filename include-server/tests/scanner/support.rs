@@ -215,20 +215,11 @@ pub fn job(compiler: &Compiler, cwd: &Path, arguments: &[String]) -> Job {
         dialect.apply_option(flag.as_bytes());
     }
     let probe = |more: &[&str]| {
-        let mut command = Command::new(&compiler.program);
-        command
-            .args(&flags)
-            .args(["-x", &language, "-E"])
-            .args(more)
-            .arg("/dev/null")
-            .env("LC_ALL", "C");
-        let output = command.output().unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        output
+        let mut words: Vec<String> = vec![compiler.program.clone()];
+        words.extend(flags.iter().cloned());
+        words.extend(["-x", &language, "-E"].map(String::from));
+        words.extend(more.iter().map(|word| word.to_string()));
+        probe(words)
     };
     let builtins = probe(&["-dM", "-nostdinc"]).stdout;
     dialect.apply_builtins(&builtins);
