@@ -52,7 +52,9 @@ pub fn portable(words: &[Word], path: &OsStr, enabled: bool) -> Portable {
             words.splice(1..1, [b"-target".to_vec(), target_triple().into_bytes()]);
         }
     } else if starts_like_gcc(&words[0]) {
-        for triple in [target_triple(), target_triple_without_vendor()] {
+        let triple = target_triple();
+        let bare = without_vendor(&triple);
+        for triple in [triple, bare] {
             let full = [triple.as_bytes(), b"-", &words[0]].concat();
             if exchange(&mut words[0], full, &program, path) {
                 break;
@@ -129,13 +131,13 @@ fn target_triple() -> String {
     )
 }
 
-fn target_triple_without_vendor() -> String {
-    let architecture = std::env::consts::ARCH;
-    format!(
-        "{}-linux-{}",
-        machine(architecture),
-        libc_name(architecture)
-    )
+/// `x86_64-linux-gnu` of `x86_64-pc-linux-gnu`: how Debian names its compilers.
+fn without_vendor(triple: &str) -> String {
+    let parts: Vec<&str> = triple.splitn(3, '-').collect();
+    match parts[..] {
+        [machine, _, rest] => format!("{machine}-{rest}"),
+        _ => triple.to_owned(),
+    }
 }
 
 fn machine(architecture: &str) -> &str {
@@ -195,7 +197,7 @@ mod tests {
         let directory = programs(programs_here);
         let result = portable(&words(command), directory.path().as_os_str(), true);
         let triple = target_triple();
-        let bare = target_triple_without_vendor();
+        let bare = without_vendor(&target_triple());
         let expected = expected.replace("VENDOR", &triple).replace("TRIPLE", &bare);
         assert_eq!(
             result.words,
@@ -207,7 +209,7 @@ mod tests {
 
     #[test]
     fn names_are_exchanged_for_the_same_program_only() {
-        let long = format!("{}-gcc", target_triple_without_vendor());
+        let long = format!("{}-gcc", without_vendor(&target_triple()));
         let link = format!("{long}>gcc");
         check(&["gcc", &link], "gcc -c a.c", "TRIPLE-gcc -c a.c");
         check(&["gcc", &long], "gcc -c a.c", "gcc -c a.c");

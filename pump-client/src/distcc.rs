@@ -27,11 +27,10 @@ pub fn main() -> ExitCode {
     let environment = Environment::read();
     log::start(&environment);
     cleanup::install();
-    log::debug!(
-        "distcc {} {}",
-        show::COMPATIBLE_VERSION,
-        cross::version_triple()
-    );
+    if log::wants(log::Level::Debug) {
+        let triple = cross::version_triple();
+        log::debug!("distcc {} {triple}", show::COMPATIBLE_VERSION);
+    }
     ExitCode::from(dispatch(&argv, &environment))
 }
 

@@ -9,3 +9,4 @@ mod hosts;
 mod local;
 mod plain;
 mod pump;
+mod ways;
