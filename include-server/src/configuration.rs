@@ -94,6 +94,9 @@ pub struct Dialect {
     pub strict: bool,
     /// `,##__VA_ARGS__` keeps its comma when there is no named parameter (strict modes of gcc).
     pub strict_comma_paste: bool,
+    /// A header found in a system directory goes by its canonical name where that is shorter (gcc, unless
+    /// `-fno-canonical-system-headers`); its own quoted includes start from there.
+    pub canonical_system_headers: bool,
     /// `true` and `false` are known in `#if`.
     pub true_false: bool,
     /// `and`, `or`, `not` and their like are operators in `#if` (C++ without `-fno-operator-names`).
@@ -231,6 +234,7 @@ impl Dialect {
             lexing,
             strict,
             strict_comma_paste: strict,
+            canonical_system_headers: !clang,
             true_false: cxx
                 || (year >= 2023
                     && (clang || matches!(family, CompilerFamily::Gcc { major } if major >= 13))),
@@ -250,6 +254,8 @@ impl Dialect {
             b"-fno-dollars-in-identifiers" => self.lexing.dollars = false,
             b"-fextended-identifiers" => self.lexing.extended_identifiers = true,
             b"-fno-extended-identifiers" => self.lexing.extended_identifiers = false,
+            b"-fcanonical-system-headers" => self.canonical_system_headers = !self.lexing.clang,
+            b"-fno-canonical-system-headers" => self.canonical_system_headers = false,
             b"-fno-operator-names" => self.operator_names = false,
             _ => {}
         }

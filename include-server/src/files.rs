@@ -4,8 +4,8 @@
 //! while `stat` tells the same size and times. `Snapshot` belongs to one request and remembers each `stat` of it, so that one
 //! request sees one state and asks once per name.
 
-use std::collections::HashMap;
-use std::os::unix::ffi::OsStrExt;
+use std::collections::{HashMap, HashSet};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -211,6 +211,8 @@ impl FileTable {
             cwd,
             statuses: HashMap::new(),
             contents: HashMap::new(),
+            links: HashSet::new(),
+            real_directories: HashMap::new(),
             buffer: Vec::new(),
         }
     }
@@ -349,6 +351,9 @@ pub struct Snapshot<'t> {
     cwd: Vec<u8>,
     statuses: HashMap<Box<[u8]>, Status>,
     contents: HashMap<(u64, u64), Arc<FileContent>>,
+    /// Names that are symbolic links.
+    links: HashSet<Box<[u8]>>,
+    real_directories: HashMap<Box<[u8]>, Option<Vec<u8>>>,
     buffer: Vec<u8>,
 }
 
@@ -361,6 +366,39 @@ impl Snapshot<'_> {
         }
     }
 
+    /// The canonical form of the absolute form of `name`, if it is shorter than `name` itself.
+    pub fn shorter_canonical(&mut self, name: &[u8]) -> Option<Vec<u8>> {
+        let slash = memchr::memrchr(b'/', name)?;
+        self.status(name);
+        let absolute = self.absolute(name);
+        let canonical = if self.links.contains(absolute.as_slice()) {
+            std::fs::canonicalize(path_of(&absolute))
+                .ok()?
+                .into_os_string()
+                .into_vec()
+        } else {
+            // Only the directory can hold links; many files share it.
+            let directory = &absolute[..absolute.len() - (name.len() - slash)];
+            if !self.real_directories.contains_key(directory) {
+                let shown = if directory.is_empty() {
+                    b"/"
+                } else {
+                    directory
+                };
+                let real = std::fs::canonicalize(path_of(shown)).ok();
+                let real = real.map(|real| real.into_os_string().into_vec());
+                self.real_directories.insert(directory.into(), real);
+            }
+            let mut real = self.real_directories.get(directory)?.clone()?;
+            if real.last() != Some(&b'/') {
+                real.push(b'/');
+            }
+            real.extend_from_slice(&name[slash + 1..]);
+            real
+        };
+        (canonical.len() < name.len()).then_some(canonical)
+    }
+
     /// What `name` is, following links; asked of the system once per request.
     pub fn status(&mut self, name: &[u8]) -> Status {
         self.buffer.clear();
@@ -371,7 +409,15 @@ impl Snapshot<'_> {
         if let Some(status) = self.statuses.get(self.buffer.as_slice()) {
             return *status;
         }
-        let status = match rustix::fs::stat(self.buffer.as_slice()) {
+        // A name that is no link, the common case, costs one call.
+        let mut answer = rustix::fs::lstat(self.buffer.as_slice());
+        if let Ok(stat) = &answer
+            && FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
+        {
+            self.links.insert(self.buffer.as_slice().into());
+            answer = rustix::fs::stat(self.buffer.as_slice());
+        }
+        let status = match answer {
             Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
                 FileType::RegularFile => Status::Regular(FileStamp::new(&stat)),
                 FileType::Directory => {

@@ -317,11 +317,12 @@ impl Scan<'_> {
         if has(Mention::PragmaOperator) && has(Mention::MacroStackWord) {
             return Err(self.unsupported("push_macro or pop_macro, perhaps by _Pragma"));
         }
+        let (target, optimize) = (has(Mention::TargetWord), has(Mention::OptimizeWord));
         if has(Mention::PragmaOperator)
-            && has(Mention::TargetWord)
+            && (target || optimize)
             && !self.configuration.compiler.is_clang()
         {
-            self.macros.doubt = self.options.doubt_everything();
+            self.macros.doubt = self.options.doubt_for_good(target, optimize);
         }
         Ok(())
     }
@@ -409,13 +410,15 @@ impl Scan<'_> {
         {
             return Ok(false);
         }
-        self.enter(record, program, found.origin);
+        let system = self.world.found_is_system(found.kind);
+        self.enter(record, program, (found.origin, system));
         Ok(true)
     }
 
     /// Pushes a file.
-    pub(super) fn enter(&mut self, record: usize, program: Arc<Program>, origin: Origin) {
+    pub(super) fn enter(&mut self, record: usize, program: Arc<Program>, origin: (Origin, bool)) {
         let index = self.macros.add_program(Arc::clone(&program));
+        self.world.records[record].text_read = true;
         let frame = Frame::new(
             record,
             &self.world.records[record].name,

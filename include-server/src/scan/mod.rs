@@ -79,6 +79,7 @@ fn closure(world: World<'_>) -> Closure {
             name: PathBuf::from(OsStr::from_bytes(&record.name)),
             content: Arc::clone(&record.content),
             opened_by: record.kind,
+            text_read: record.text_read,
         }
     };
     let mut seen = HashSet::new();
@@ -142,7 +143,7 @@ impl Scan<'_> {
             .map(|record| Arc::clone(&record.content));
         if let Some(content) = record {
             let program = content.program(self.rules.mode);
-            self.enter(source, program, Origin::Nowhere);
+            self.enter(source, program, (Origin::Nowhere, false));
             self.execute(1)?;
         }
         self.finish()

@@ -25,14 +25,12 @@ impl OptionStack {
         self.current
     }
 
-    /// Something may have changed any option, for good.
-    pub(super) fn doubt_everything(&mut self) -> Doubt {
-        let everything = Doubt {
-            target: true,
-            optimize: true,
-        };
-        self.current = everything;
-        self.pushed.fill(everything);
-        everything
+    /// Something may have changed options of these kinds, for good: nobody knows what it pushes and pops.
+    pub(super) fn doubt_for_good(&mut self, target: bool, optimize: bool) -> Doubt {
+        for doubt in self.pushed.iter_mut().chain([&mut self.current]) {
+            doubt.target |= target;
+            doubt.optimize |= optimize;
+        }
+        self.current
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Record {
     pub(super) once: bool,
     /// Whether it is in the closure.
     pub(super) listed: bool,
+    /// Whether its text was ever read.
+    pub(super) text_read: bool,
 }
 
 /// A file being read.
@@ -34,6 +36,8 @@ pub(super) struct Frame {
     pub(super) program_index: u32,
     pub(super) position: usize,
     origin: Origin,
+    /// Whether it is a system header.
+    system: bool,
     /// The directory part of the name, with its slash.
     directory: Atom,
     /// The physical line of the directive being executed.
@@ -50,7 +54,7 @@ impl Frame {
         name: &[u8],
         program: Arc<Program>,
         program_index: u32,
-        origin: Origin,
+        (origin, system): (Origin, bool),
     ) -> Frame {
         let length = memchr::memrchr(b'/', name).map_or(0, |slash| slash + 1);
         Frame {
@@ -59,6 +63,7 @@ impl Frame {
             program_index,
             position: 0,
             origin,
+            system,
             directory: Atom::of(&name[..length]),
             line: 1,
             line_shift: 0,
@@ -74,6 +79,7 @@ impl Frame {
             program_index: 0,
             position: 0,
             origin: Origin::Nowhere,
+            system: false,
             directory: known::EMPTY,
             line: 1,
             line_shift: 0,
@@ -84,7 +90,8 @@ impl Frame {
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Begin {
-    Quote(Atom),
+    /// The includer's directory, and whether the includer is a system header.
+    Quote(Atom, bool),
     Bracket,
     Next(usize),
 }
@@ -190,6 +197,7 @@ impl<'s> World<'s> {
             kind: found.kind,
             once: false,
             listed: false,
+            text_read: false,
         });
         self.by_name.insert(found.name.clone(), record);
         record
@@ -224,9 +232,9 @@ impl<'s> World<'s> {
     }
 
     fn begin(&mut self, style: IncludeStyle, bracket: bool) -> Result<Begin, Decline> {
-        let (origin, directory) = match self.frames.last() {
-            Some(frame) => (frame.origin, frame.directory),
-            None => (Origin::Nowhere, known::EMPTY),
+        let (origin, directory, system) = match self.frames.last() {
+            Some(frame) => (frame.origin, frame.directory, frame.system),
+            None => (Origin::Nowhere, known::EMPTY, false),
         };
         if style == IncludeStyle::Next {
             if self.configuration.compiler.is_clang() && origin == Origin::BeforeChain {
@@ -242,7 +250,7 @@ impl<'s> World<'s> {
         Ok(if bracket {
             Begin::Bracket
         } else {
-            Begin::Quote(directory)
+            Begin::Quote(directory, system)
         })
     }
 
@@ -251,15 +259,43 @@ impl<'s> World<'s> {
             return Ok(known.clone());
         }
         let start = match begin {
-            Begin::Quote(directory) => Start::Quote(directory.spelling()),
+            Begin::Quote(directory, _) => Start::Quote(directory.spelling()),
             Begin::Bracket => Start::Bracket,
             Begin::Next(index) => Start::Next(index),
         };
         let found = self
             .path
             .find(name.spelling(), start, &mut self.snapshot, &mut self.absent)?;
+        let found = match found {
+            Some(found) => Some(self.canonical(found, begin)?),
+            None => None,
+        };
         self.lookups.insert((name, begin), found.clone());
         Ok(found)
+    }
+
+    /// gcc gives a system header its canonical name where that is shorter. The name it was found by must be on the server, too.
+    fn canonical(&mut self, found: Found, begin: Begin) -> Result<Found, Decline> {
+        let system = match found.kind {
+            SearchKind::Includer => matches!(begin, Begin::Quote(_, true)),
+            kind => is_system(kind, false),
+        };
+        if !system || !self.configuration.dialect.canonical_system_headers {
+            return Ok(found);
+        }
+        match self.snapshot.shorter_canonical(&found.name) {
+            None => Ok(found),
+            Some(name) => {
+                let record = self.open(&found)?;
+                self.hits.push(record);
+                Ok(Found { name, ..found })
+            }
+        }
+    }
+
+    /// Whether a file found that way by the file being read is a system header.
+    pub(super) fn found_is_system(&self, kind: SearchKind) -> bool {
+        is_system(kind, self.frames.last().is_some_and(|frame| frame.system))
     }
 
     /// Looks up a file of `-include` or `-imacros`.
@@ -270,8 +306,8 @@ impl<'s> World<'s> {
             b"./"
         };
         let name = Atom::of(name);
-        self.check_precompiled(name, Begin::Quote(Atom::of(directory)))?;
-        let mut found = self.find_from(name, Begin::Quote(Atom::of(directory)))?;
+        self.check_precompiled(name, Begin::Quote(Atom::of(directory), false))?;
+        let mut found = self.find_from(name, Begin::Quote(Atom::of(directory), false))?;
         if let Some(found) = &mut found
             && found.kind == SearchKind::Includer
         {
@@ -353,7 +389,7 @@ impl<'s> World<'s> {
             Err(decline) => return decline,
         };
         let start = match begin {
-            Begin::Quote(directory) => Start::Quote(directory.spelling()),
+            Begin::Quote(directory, _) => Start::Quote(directory.spelling()),
             Begin::Bracket => Start::Bracket,
             Begin::Next(index) => Start::Next(index),
         };
@@ -429,6 +465,15 @@ impl<'s> World<'s> {
             (None, Some(record)) => self.records[record].name.clone(),
             (None, None) => b"<command-line>".to_vec(),
         }
+    }
+}
+
+fn is_system(kind: SearchKind, includer_is_system: bool) -> bool {
+    match kind {
+        SearchKind::Directory { system, .. } => system || includer_is_system,
+        SearchKind::Includer => includer_is_system,
+        SearchKind::Predefined => true,
+        _ => false,
     }
 }
 

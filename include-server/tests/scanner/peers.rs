@@ -897,3 +897,28 @@ fn intrinsics() {
         "#include <immintrin.h>\n#include <string>\n#include \"yes.h\"",
     );
 }
+
+#[test]
+fn system_headers_by_their_shorter_names() {
+    let fixture = "//- a.c\n#include <long/name/x.h>\n//- s/long/name/x.h -> ../../r.h\n//- s/r.h\n#include \"y.h\"\n//- s/y.h\n//- s/long/name/y.h\n";
+    check(GCC, "-isystem s a.c", fixture);
+    check(GCC, "-Is a.c", fixture);
+    check(GCC, "-isystem s -fno-canonical-system-headers a.c", fixture);
+    check(CLANG, "-isystem s a.c", fixture);
+    let tree = plant(fixture);
+    if let Some(compiler) = compiler("gcc") {
+        let long = tree.path().join("s");
+        let arguments = words(&format!("-isystem {} a.c", long.display()));
+        let closure = scan_in(&compiler, tree.path(), &arguments).expect("a closure");
+        assert_eq!(
+            Some(names(&closure)),
+            reference(&compiler, tree.path(), &arguments)
+        );
+        let hits = &closure.has_include_hits;
+        assert!(
+            hits.iter()
+                .any(|hit| hit.name == long.join("long/name/x.h")),
+            "{hits:?}"
+        );
+    }
+}
