@@ -67,6 +67,13 @@ fn ordinary_compiles_go_in_pump_mode() {
 }
 
 #[test]
+fn a_compiler_cache_in_front_is_no_input() {
+    assert_eq!(told("ccache gcc -c a.c"), "pump");
+    assert_ne!(told("gcc gcc -c a.c"), "pump");
+    assert_ne!(told("ccache gcc other -c a.c"), "pump");
+}
+
+#[test]
 fn commands_that_are_no_single_compile() {
     check(&[
         ("gcc", "local: names no source file, so runs here"),

@@ -9,7 +9,7 @@ use crate::environment::Environment;
 use crate::job::Job;
 use crate::log;
 use crate::masquerade::{Invocation, invocation};
-use crate::path_search::OwnProgram;
+use crate::path_search::{OwnProgram, same_file};
 use crate::remote::shown;
 use crate::scan_includes::scan_includes;
 use crate::show;
@@ -18,6 +18,7 @@ use protocol::exit_code;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Runs the program.
@@ -99,6 +100,7 @@ fn start_job(
     };
     let portable = cross::portable(&expanded, &path, environment.rewrite_cross);
     log::debug!("scanning arguments: {}", shown(&portable.words));
+    let cwd = working_directory();
     let job = Job {
         environment,
         launcher: Launcher {
@@ -108,7 +110,11 @@ fn start_job(
         },
         typed,
         command: CommandLine::parse_as(&portable.words, portable.kind),
-        cwd: working_directory(),
+        cwd_alias: environment
+            .pwd
+            .as_deref()
+            .is_some_and(|pwd| is_alias(pwd, &cwd)),
+        cwd,
     };
     run(&job, environment)
 }
@@ -128,4 +134,11 @@ fn working_directory() -> Vec<u8> {
         .unwrap_or_else(|_| "/".into())
         .into_os_string()
         .into_vec()
+}
+
+/// Whether the shell's name of the working directory is another than the kernel's, and right all the same: then it is
+/// the one that gcc and clang write into debug information.
+fn is_alias(pwd: &OsStr, cwd: &[u8]) -> bool {
+    let named = Path::new(pwd);
+    pwd.as_bytes() != cwd && named.is_absolute() && same_file(named, Path::new("."))
 }

@@ -74,6 +74,8 @@ pub struct Environment {
     pub temporary_directory: PathBuf,
     /// `PATH`.
     pub path: OsString,
+    /// `PWD`: what the shell, and gcc in debug information, calls the working directory.
+    pub pwd: Option<OsString>,
     /// `DISTCC_SOCKS_PROXY`.
     pub socks_proxy: Option<OsString>,
     /// `PUMPHOUSE_JOURNAL`.
@@ -136,6 +138,7 @@ impl Environment {
             safeguard: u32::try_from(number(SAFEGUARD, 0)).unwrap_or(0),
             temporary_directory: set("TMPDIR").map_or_else(|| "/tmp".into(), PathBuf::from),
             path: value("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
+            pwd: set("PWD"),
             socks_proxy: set("DISTCC_SOCKS_PROXY"),
             journal: set("PUMPHOUSE_JOURNAL").map(PathBuf::from),
         }

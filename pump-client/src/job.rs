@@ -37,8 +37,10 @@ pub struct Job<'a> {
     pub typed: Vec<Word>,
     /// The portable command line, response files expanded.
     pub command: CommandLine,
-    /// The working directory.
+    /// The working directory, as the kernel names it.
     pub cwd: Vec<u8>,
+    /// Whether `PWD` names the working directory by another path.
+    pub cwd_alias: bool,
 }
 
 /// How a job ended.
@@ -61,7 +63,7 @@ impl Job<'_> {
     #[must_use]
     pub fn run(&self) -> u8 {
         let start = Instant::now();
-        let ending = match plan(&self.command, self.environment) {
+        let ending = match plan(&self.command, self.environment, self.cwd_alias) {
             Plan::Local { reason, slots } => self.run_as_planned(reason, slots),
             Plan::Remote { pump } => self.distribute(pump),
         };
@@ -387,7 +389,8 @@ impl Job<'_> {
         reply: &Reply,
         dependencies: Option<&protocol::command_line::DependencyFile>,
     ) -> Result<(), Trouble> {
-        if reply.object.is_empty() {
+        // What is sent to /dev/null is not sent back by a server that does as it is told.
+        if reply.object.is_empty() && object != b"/dev/null" {
             return Err(Trouble::EmptyResult);
         }
         let path = |name: &[u8]| Path::new(OsStr::from_bytes(name)).to_owned();

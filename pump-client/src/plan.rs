@@ -2,7 +2,8 @@
 
 use crate::environment::Environment;
 use protocol::command_line::{
-    CommandLine, Distribution, LocalClass, LocalReason, PlainReason, needs_make_quoting, verdict,
+    CommandLine, Distribution, Item, LocalClass, LocalReason, Meaning, PlainReason,
+    needs_make_quoting, verdict,
 };
 use std::os::unix::ffi::OsStrExt;
 
@@ -34,9 +35,9 @@ pub enum LocalSlots {
     Compile,
 }
 
-/// Makes the plan.
+/// Makes the plan. `cwd_alias` says that the shell's name of the working directory is not the kernel's.
 #[must_use]
-pub fn plan(command: &CommandLine, environment: &Environment) -> Plan {
+pub fn plan(command: &CommandLine, environment: &Environment, cwd_alias: bool) -> Plan {
     if environment.safeguard > 0 {
         return Plan::Local {
             reason: "distcc was called by distcc".into(),
@@ -51,7 +52,9 @@ pub fn plan(command: &CommandLine, environment: &Environment) -> Plan {
         Distribution::Remote { pump } => Plan::Remote {
             pump: pump
                 .map_err(|reason: PlainReason| reason.to_string())
-                .and_then(|()| more_reasons_for_plain(command, environment).map_or(Ok(()), Err)),
+                .and_then(|()| {
+                    more_reasons_for_plain(command, environment, cwd_alias).map_or(Ok(()), Err)
+                }),
         },
     }
 }
@@ -65,7 +68,18 @@ fn slots_for(reason: &LocalReason) -> LocalSlots {
 }
 
 /// What the command line's own verdict cannot know: the environment, and what servers do with protocol 3.
-fn more_reasons_for_plain(command: &CommandLine, environment: &Environment) -> Option<String> {
+fn more_reasons_for_plain(
+    command: &CommandLine,
+    environment: &Environment,
+    cwd_alias: bool,
+) -> Option<String> {
+    // Protocol 3 has one name for the directory, the kernel's; compilers write $PWD into debug information.
+    let debug = |item: &Item| item.means() == Some(Meaning::Debug) && item.carrier.is_none();
+    if cwd_alias && command.items().iter().any(debug) {
+        return Some(
+            "debug information names the working directory as $PWD does, by a link".into(),
+        );
+    }
     if let Some(name) = environment.include_path_variable {
         return Some(format!(
             "{name} is set, which changes the search path on this machine only"
@@ -105,7 +119,7 @@ mod tests {
         let mut environment = Environment::default();
         change(&mut environment);
         let words: Vec<Vec<u8>> = command.split(' ').map(|w| w.as_bytes().to_vec()).collect();
-        plan(&CommandLine::parse(&words), &environment)
+        plan(&CommandLine::parse(&words), &environment, false)
     }
 
     fn word(plan: &Plan) -> String {
@@ -114,6 +128,22 @@ mod tests {
             Plan::Remote { pump: Ok(()) } => "pump".into(),
             Plan::Remote { pump: Err(reason) } => format!("plain: {reason}"),
         }
+    }
+
+    #[test]
+    fn a_directory_behind_a_link_keeps_debug_information_at_home() {
+        let words = |line: &str| -> Vec<Vec<u8>> { line.split(' ').map(|w| w.into()).collect() };
+        let planned = |line: &str, alias| {
+            word(&plan(
+                &CommandLine::parse(&words(line)),
+                &Environment::default(),
+                alias,
+            ))
+        };
+        assert_eq!(planned("gcc -g -c a.c", false), "pump");
+        assert_eq!(planned("gcc -O2 -c a.c", true), "pump");
+        let reason = "plain: debug information names the working directory as $PWD does, by a link";
+        assert_eq!(planned("gcc -O2 -ggdb -c a.c", true), reason);
     }
 
     #[test]

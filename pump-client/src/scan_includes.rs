@@ -18,7 +18,7 @@ use protocol::version::Version;
 /// Runs the scan; the result is the exit code.
 #[must_use]
 pub fn scan_includes(job: &Job<'_>, environment: &Environment) -> u8 {
-    let pump = match plan(&job.command, environment) {
+    let pump = match plan(&job.command, environment, job.cwd_alias) {
         Plan::Local { .. } => return job.run(),
         Plan::Remote { pump } => pump,
     };

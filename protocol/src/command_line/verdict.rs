@@ -109,9 +109,12 @@ fn by_source(command: &CommandLine) -> Option<LocalReason> {
     if name.starts_with(b"conftest.") || name.starts_with(b"tmp.conftest.") {
         return Some(LocalReason::ConfigureProbe(source.to_vec()));
     }
+    // `ccache gcc -c a.c`: the compiler's name follows the wrapper's, and is no input of it.
+    let wrapped = base_name(command.compiler()) == b"ccache";
     let other = command
         .items()
         .iter()
+        .filter(|item| !(wrapped && item.words.start == 1))
         .find(|item| item.role == Role::Operand && item.carrier.is_none())?;
     Some(LocalReason::OtherOperand(command.shown(other)))
 }

@@ -16,10 +16,10 @@ pub fn main() -> ExitCode {
     let plan = match Plan::parse(std::env::args_os().skip(1)) {
         Ok(plan) => plan,
         Err(problem) => {
-            if let Some(problem) = problem {
-                eprintln!("lsdistcc: {problem}");
+            match problem {
+                Some(problem) => eprint!("lsdistcc: {problem}\n{USAGE}"),
+                None => print!("{USAGE}"),
             }
-            eprint!("{USAGE}");
             return ExitCode::from(1);
         }
     };
