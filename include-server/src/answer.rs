@@ -90,7 +90,6 @@ impl Answerer {
             Ok(lay_out(
                 &meaning.unit,
                 closure,
-                meaning.configuration.dialect.lexing,
                 &meaning.system,
                 directories,
             )?)

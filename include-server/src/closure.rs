@@ -36,6 +36,8 @@ pub struct ClosureFile {
     pub content: Arc<FileContent>,
     /// How it was found, at its first inclusion.
     pub opened_by: SearchKind,
+    /// Whether its text was read at least once; false when it was opened and an include guard made it do nothing.
+    pub text_read: bool,
 }
 
 /// The answer of a scan.

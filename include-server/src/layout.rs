@@ -16,7 +16,7 @@ use protocol::tree::FORCING_FILE;
 use protocol::tree_path::{TreePath, TreePathError};
 
 use crate::closure::{Closure, ClosureFile, SearchKind};
-use crate::configuration::{LexingMode, TranslationUnit};
+use crate::configuration::TranslationUnit;
 use crate::files::FileContent;
 pub use section::CompressedForms;
 use walk::{Walk, Way};
@@ -121,7 +121,6 @@ pub struct Layout {
 pub fn lay_out(
     unit: &TranslationUnit,
     closure: &Closure,
-    mode: LexingMode,
     system: &SystemDirectories,
     search_directories: &[PathBuf],
 ) -> Result<Layout, LayoutError> {
@@ -133,7 +132,7 @@ pub fn lay_out(
         nodes: Vec::with_capacity(closure.files.len() + 8),
     };
     for file in &closure.files {
-        builder.file(file, mode)?;
+        builder.file(file)?;
     }
     for file in &closure.has_include_hits {
         builder.unread_file(file)?;
@@ -212,7 +211,7 @@ fn tree_path(path: &[u8], name: &Path) -> Result<TreePath, LayoutError> {
 
 impl Builder<'_> {
     /// A file that the compiler reads under this name.
-    fn file(&mut self, file: &ClosureFile, mode: LexingMode) -> Result<(), LayoutError> {
+    fn file(&mut self, file: &ClosureFile) -> Result<(), LayoutError> {
         let Some(real) = self.client_path(file)? else {
             return Ok(());
         };
@@ -220,11 +219,10 @@ impl Builder<'_> {
         let Some(first) = self.files.get(&real) else {
             return self.add(file, real, is_absolute);
         };
-        // Names of which none is absolute are right on the server by themselves. And a file with an include guard is
-        // opened under its second name, and not read.
-        let harmless = !is_absolute && first.is_relative()
-            || *first == file.name
-            || file.content.program(mode).guard.is_some();
+        // Names of which none is absolute are right on the server by themselves. And a file that its include guard
+        // silences is opened under its second name, and not read.
+        let harmless =
+            !is_absolute && first.is_relative() || *first == file.name || !file.text_read;
         match harmless {
             true => Ok(()),
             false => Err(LayoutError::SeveralNames {

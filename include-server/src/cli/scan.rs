@@ -41,7 +41,7 @@ fn scan_command(
                 out.write_all(name.as_os_str().as_bytes())?;
                 out.write_all(b"\n")
             };
-            let written = names(&closure).try_for_each(|name| print(name));
+            let written = names(&closure).try_for_each(&mut print);
             written
                 .and_then(|()| out.flush())
                 .map_err(CliError::io("standard output"))?;

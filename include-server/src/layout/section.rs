@@ -13,8 +13,11 @@ use crate::files::FileContent;
 /// belong to the content itself.
 #[derive(Default)]
 pub struct CompressedForms {
-    named: DashMap<([u8; 32], Vec<u8>), Arc<[u8]>>,
+    named: DashMap<NamedContent, Arc<[u8]>>,
 }
+
+/// A content's digest, and the name in the directive before it.
+type NamedContent = ([u8; 32], Vec<u8>);
 
 /// Forms kept at most. A large project has some 20,000 headers; past that, starting anew is cheap enough.
 const FORMS_KEPT: usize = 65_536;

@@ -6,7 +6,7 @@ use protocol::limits::Limits;
 use protocol::tree::{EntryContent, TreeEntry, decode_entries};
 
 use super::*;
-use crate::configuration::{CompilerFamily, Dialect, Language, TimePolicy};
+use crate::configuration::TimePolicy;
 use crate::files::{FileTable, Status};
 
 struct Tree {
@@ -47,7 +47,8 @@ impl Tree {
         self
     }
 
-    /// Lays out files named as the compiler names them (`ROOT` is the tree's), seen from the directory `cwd`.
+    /// Lays out files named as the compiler names them (`ROOT` is the tree's), seen from the directory `cwd`; the text of a
+    /// `(silent)` one is not read.
     fn lay_out(&self, cwd: &str, names: &[&str]) -> Result<Vec<String>, String> {
         let cwd = self.root().join(cwd);
         let table = FileTable::new();
@@ -57,6 +58,10 @@ impl Tree {
             .iter()
             .enumerate()
             .map(|(number, name)| {
+                let (name, text_read) = match name.strip_suffix(" (silent)") {
+                    Some(name) => (name, false),
+                    None => (*name, true),
+                };
                 let name = name.replace("ROOT", &root);
                 let Status::Regular(stamp) = snapshot.status(name.as_bytes()) else {
                     panic!("no file {name}");
@@ -64,6 +69,7 @@ impl Tree {
                 ClosureFile {
                     content: snapshot.content(name.as_bytes(), &stamp).unwrap(),
                     name: name.into(),
+                    text_read,
                     opened_by: match number {
                         0 => SearchKind::Source,
                         _ => SearchKind::Includer,
@@ -83,7 +89,7 @@ impl Tree {
             embeds_time: TimePolicy::Allow,
         };
         let system = SystemDirectories::new(&self.system);
-        let layout = lay_out(&unit, &closure, mode(), &system, &[])
+        let layout = lay_out(&unit, &closure, &system, &[])
             .map_err(|error| error.to_string().replace(&root, "ROOT"))?;
         let section = layout.section(&CompressedForms::default());
         let entries = decode_entries(&section, Limits::DEFAULT).unwrap();
@@ -92,11 +98,6 @@ impl Tree {
             .map(|entry| shown(entry).replace(&root, "ROOT"))
             .collect())
     }
-}
-
-fn mode() -> LexingMode {
-    let family = CompilerFamily::Gcc { major: 12 };
-    Dialect::derive(Language::C, family, None).unwrap().lexing
 }
 
 fn shown(entry: &TreeEntry) -> String {
@@ -274,26 +275,21 @@ fn content_that_looks_like_our_own_line_is_refused() {
 
 #[test]
 fn a_file_under_two_names() {
-    let tree = Tree::new(&["p/a.c", "p/inc/g.h", "p/x.def", "p/l -> inc"]);
-    let guarded = "#ifndef G\n#define G\n#endif\n";
-    std::fs::write(tree.root().join("p/inc/g.h"), guarded).unwrap();
-    // Guarded: read under the first name only.
-    for (first, line) in [
-        ("inc/g.h", ""),
-        ("ROOT/p/inc/g.h", "#line 1 \\\"ROOT/p/inc/g.h\\\"\\n"),
-    ] {
-        let second = if line.is_empty() {
-            "ROOT/p/inc/g.h"
-        } else {
-            "inc/g.h"
-        };
-        let files = tree.lay_out("p", &["a.c", first, second]).unwrap();
-        let content = format!(
-            "ROOT/p/inc/g.h = {line}{}",
-            guarded.as_bytes().escape_ascii()
-        );
-        assert_eq!(files, ["ROOT/p/a.c = p/a.c", content.as_str()]);
-    }
+    let tree = Tree::new(&["p/a.c", "p/inc/g.h", "p/x.def"]);
+    // Its guard silences it under the second name.
+    assert_eq!(
+        tree.lay_out("p", &["a.c", "inc/g.h", "ROOT/p/inc/g.h (silent)"])
+            .unwrap(),
+        ["ROOT/p/a.c = p/a.c", "ROOT/p/inc/g.h = p/inc/g.h"]
+    );
+    assert_eq!(
+        tree.lay_out("p", &["a.c", "ROOT/p/inc/g.h", "inc/g.h (silent)"])
+            .unwrap(),
+        [
+            "ROOT/p/a.c = p/a.c",
+            "ROOT/p/inc/g.h = #line 1 \\\"ROOT/p/inc/g.h\\\"\\np/inc/g.h",
+        ]
+    );
     // Read twice: two relative names need no help, others cannot both be right.
     assert!(tree.lay_out("p", &["a.c", "x.def", "inc/../x.def"]).is_ok());
     assert_eq!(

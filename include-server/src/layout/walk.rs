@@ -78,7 +78,7 @@ impl<'a> Walk<'a> {
             noted_links: HashSet::new(),
             noted_directories: HashSet::new(),
         };
-        let start = walk.from_root(cwd.as_os_str().as_bytes(), cwd)?;
+        let start = walk.absolute(cwd.as_os_str().as_bytes(), cwd)?;
         if let Some((link, _)) = walk.noted.links.first() {
             return Err(LayoutError::LinkedWorkingDirectory {
                 cwd: cwd.to_owned(),
@@ -104,7 +104,7 @@ impl<'a> Walk<'a> {
             Some(position) => position.clone(),
             None => {
                 let position = if directory.first() == Some(&b'/') {
-                    self.from_root(directory, name)?
+                    self.absolute(directory, name)?
                 } else {
                     let cwd = self.start.clone();
                     self.steps(cwd, directory, name)?
@@ -130,12 +130,12 @@ impl<'a> Walk<'a> {
     /// Notes the directory `name` and the links on the way to it.
     pub(super) fn directory(&mut self, name: &Path) -> Result<(), LayoutError> {
         let path = self.cwd.join(name);
-        let end = self.from_root(path.as_os_str().as_bytes(), name)?;
+        let end = self.absolute(path.as_os_str().as_bytes(), name)?;
         self.note_directory(&end);
         Ok(())
     }
 
-    fn from_root(&mut self, path: &[u8], name: &Path) -> Result<Position, LayoutError> {
+    fn absolute(&mut self, path: &[u8], name: &Path) -> Result<Position, LayoutError> {
         self.steps(Position::default(), path, name)
     }
 

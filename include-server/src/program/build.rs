@@ -450,9 +450,8 @@ pub(super) fn mentions(shape: Shape, spelling: &[u8], previous: &[u8], mode: Lex
         (Shape::Identifier, b"__TIME__") => Mention::Time.bit(),
         (Shape::Identifier, b"_Pragma") => Mention::PragmaOperator.bit(),
         (Shape::Identifier, b"push_macro" | b"pop_macro") => Mention::MacroStackWord.bit(),
-        (Shape::Identifier, b"target" | b"optimize") if previous == b"GCC" => {
-            Mention::TargetWord.bit()
-        }
+        (Shape::Identifier, b"target") if previous == b"GCC" => Mention::TargetWord.bit(),
+        (Shape::Identifier, b"optimize") if previous == b"GCC" => Mention::OptimizeWord.bit(),
         (Shape::Identifier, b"incbin" | b"include") if mode.assembler && previous == b"." => {
             Mention::AssemblerInclude.bit()
         }
@@ -465,8 +464,11 @@ pub(super) fn mentions(shape: Shape, spelling: &[u8], previous: &[u8], mode: Lex
             if has("push_macro") || has("pop_macro") {
                 found |= Mention::MacroStackWord.bit();
             }
-            if has("GCC target") || has("GCC optimize") {
+            if has("GCC target") {
                 found |= Mention::TargetWord.bit();
+            }
+            if has("GCC optimize") {
+                found |= Mention::OptimizeWord.bit();
             }
             found
         }

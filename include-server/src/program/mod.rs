@@ -65,8 +65,10 @@ pub enum Mention {
     PragmaOperator,
     /// The words `push_macro` or `pop_macro`, which a `_Pragma` could be given.
     MacroStackWord,
-    /// The words `GCC target` or `GCC optimize`, which a `_Pragma` could be given.
+    /// The words `GCC target`, which a `_Pragma` could be given.
     TargetWord,
+    /// The words `GCC optimize`, which a `_Pragma` could be given.
+    OptimizeWord,
     /// `.incbin` or `.include`, for the assembler.
     AssemblerInclude,
     /// A C++20 `import` or `module` line.
@@ -180,7 +182,7 @@ pub struct MacroDefinition {
 
 impl Mention {
     /// All mentions.
-    pub const ALL: [Mention; 9] = [
+    pub const ALL: [Mention; 10] = [
         Mention::Counter,
         Mention::Timestamp,
         Mention::Date,
@@ -188,6 +190,7 @@ impl Mention {
         Mention::PragmaOperator,
         Mention::MacroStackWord,
         Mention::TargetWord,
+        Mention::OptimizeWord,
         Mention::AssemblerInclude,
         Mention::Module,
     ];

@@ -6,7 +6,7 @@ use super::Scan;
 use super::world::{Frame, World};
 use crate::atom::Atom;
 use crate::condition;
-use crate::configuration::TimePolicy;
+use crate::configuration::{CompilerFamily, TimePolicy};
 use crate::decline::Decline;
 use crate::macros::{Definition, Expander, Fault, HeaderName, Rules};
 use crate::program::{
@@ -287,9 +287,19 @@ impl Scan<'_> {
                     self.world.find_only(IncludeStyle::Include, bracket, name)?;
                 }
             }
-            _ => self.macros.doubt = self.options.apply(pragma),
+            _ if self.pragmas_change_macros() => self.macros.doubt = self.options.apply(pragma),
+            _ => {}
         }
         Ok(())
+    }
+
+    /// Whether `#pragma GCC target` and `optimize` change built-in macros while the file is read. Up to gcc 12 the C++ compiler
+    /// reads the whole file before it obeys such pragmas; clang never does.
+    fn pragmas_change_macros(&self) -> bool {
+        match self.configuration.compiler {
+            CompilerFamily::Clang { .. } => false,
+            CompilerFamily::Gcc { major } => !(self.configuration.language.is_cxx() && major <= 12),
+        }
     }
 
     fn mention(&mut self, mention: Mention) -> Result<(), Decline> {

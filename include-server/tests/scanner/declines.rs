@@ -8,7 +8,7 @@ use include_server::decline::Decline;
 use include_server::files::FileTable;
 use include_server::scan::scan;
 
-use crate::support::{compiler, job, plain, plant, scan_in, words};
+use crate::support::{compiler, job, names, plain, plant, rule_names, scan_in, words};
 
 /// Scans a fixture by gcc's rules; `None` when there is no gcc.
 fn outcome(command: &str, fixture: &str) -> Option<Result<Closure, Decline>> {
@@ -336,5 +336,27 @@ fn content_is_what_was_read() {
             header.content.stamp().inode,
             std::fs::metadata("/").unwrap().ino()
         );
+    }
+}
+
+#[test]
+fn pragmas_in_cxx() {
+    let fixture = "//- a.cc\n#pragma GCC target(\"avx2\")\n#pragma GCC optimize(\"O2\")\n#if defined __AVX2__ || defined __OPTIMIZE__\n#include \"no.h\"\n#endif\n//- no.h\n";
+    let tree = plant(fixture);
+    let Some(compiler) = compiler("g++") else {
+        return;
+    };
+    // What the compile itself reads, which -M need not show.
+    let output = std::process::Command::new(&compiler.program)
+        .current_dir(tree.path())
+        .args(["-MD", "-MF", "a.d", "-c", "a.cc", "-o", "a.o"])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let rule = std::fs::read_to_string(tree.path().join("a.d")).unwrap();
+    // Either the same files, or a decline; never others.
+    match scan_in(&compiler, tree.path(), &words("a.cc")) {
+        Ok(closure) => assert_eq!(names(&closure), rule_names(&rule)),
+        Err(decline) => assert!(matches!(decline, Decline::Unsupported { .. }), "{decline}"),
     }
 }
