@@ -328,10 +328,7 @@ impl Scan<'_> {
             return Err(self.unsupported("push_macro or pop_macro, perhaps by _Pragma"));
         }
         let (target, optimize) = (has(Mention::TargetWord), has(Mention::OptimizeWord));
-        if has(Mention::PragmaOperator)
-            && (target || optimize)
-            && !self.configuration.compiler.is_clang()
-        {
+        if has(Mention::PragmaOperator) && (target || optimize) && self.pragmas_change_macros() {
             self.macros.doubt = self.options.doubt_for_good(target, optimize);
         }
         Ok(())
