@@ -5,26 +5,40 @@
 
 // The program and its service.
 pub mod cli;
+
 pub mod service;
+
 pub mod answer;
 
 // What is answered.
 pub mod mirror;
+
 pub mod layout;
 
 // What is asked.
 pub mod options;
+
 pub mod compiler;
 
 // The scanner.
 pub mod scan;
+
 pub mod condition;
+
 pub mod closure;
+
 pub mod decline;
+
 pub mod search;
+
 pub mod macros;
+
 pub mod configuration;
+
 pub mod files;
+
 pub mod program;
+
 pub mod lexer;
+
 pub mod atom;
