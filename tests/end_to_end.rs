@@ -31,7 +31,12 @@ fn products(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         .into_iter()
         .map(Result::unwrap)
         .filter(|entry| entry.file_type().is_file() && wanted(entry.path()))
-        .map(|entry| (entry.path().strip_prefix(root).unwrap().to_owned(), fs::read(entry.path()).unwrap()))
+        .map(|entry| {
+            (
+                entry.path().strip_prefix(root).unwrap().to_owned(),
+                fs::read(entry.path()).unwrap(),
+            )
+        })
         .collect()
 }
 
@@ -42,10 +47,20 @@ fn pump(dir: &Path) -> Command {
     let temp = dir.join("tmp");
     fs::create_dir_all(&home).unwrap();
     fs::create_dir_all(&temp).unwrap();
-    for name in ["DISTCC_HOSTS", "DISTCC_POTENTIAL_HOSTS", "INCLUDE_SERVER_PORT", "INCLUDE_SERVER_PID", "MAKEFLAGS"] {
+    for name in [
+        "DISTCC_HOSTS",
+        "DISTCC_POTENTIAL_HOSTS",
+        "INCLUDE_SERVER_PORT",
+        "INCLUDE_SERVER_PID",
+        "MAKEFLAGS",
+    ] {
         command.env_remove(name);
     }
-    command.env("HOME", &home).env("DISTCC_DIR", home.join(".distcc")).env("TMPDIR", &temp).stdin(Stdio::null());
+    command
+        .env("HOME", &home)
+        .env("DISTCC_DIR", home.join(".distcc"))
+        .env("TMPDIR", &temp)
+        .stdin(Stdio::null());
     command
 }
 
@@ -58,46 +73,91 @@ fn pump_make_builds_the_fixture_project_as_make_does() {
     let dir = scratch();
     let project = copy_project(dir.path());
     let make = |command: &mut Command, flags: &str| {
-        run_ok(command.arg("-C").arg(&project).args(["-j4", flags]).env_remove("MAKEFLAGS"))
+        run_ok(
+            command
+                .arg("-C")
+                .arg(&project)
+                .args(["-j4", flags])
+                .env_remove("MAKEFLAGS"),
+        )
     };
     for flags in ["OPTFLAGS=-O2", "OPTFLAGS=-O2 -g"] {
         make(&mut Command::new("make"), flags);
         let local = products(&project);
-        assert!(local.len() > 60, "the fixture project has become small: {} products", local.len());
+        assert!(
+            local.len() > 60,
+            "the fixture project has become small: {} products",
+            local.len()
+        );
         make(Command::new("make").arg("clean"), flags);
         assert!(products(&project).is_empty());
         let journal = dir.path().join("journal");
-        let output = make(pump(dir.path()).env("PUMPHOUSE_JOURNAL", &journal).arg("make"), flags);
+        let output = make(
+            pump(dir.path())
+                .env("PUMPHOUSE_JOURNAL", &journal)
+                .arg("make"),
+            flags,
+        );
         let remote = products(&project);
-        assert_eq!(remote.keys().collect::<Vec<_>>(), local.keys().collect::<Vec<_>>());
+        assert_eq!(
+            remote.keys().collect::<Vec<_>>(),
+            local.keys().collect::<Vec<_>>()
+        );
         for (path, bytes) in &local {
-            assert!(remote[path] == *bytes, "{} differs with {flags}", path.display());
+            assert!(
+                remote[path] == *bytes,
+                "{} differs with {flags}",
+                path.display()
+            );
         }
         let summary = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(summary.contains("pump"), "no summary in {summary}");
         make(Command::new("make").arg("clean"), flags);
     }
-    wait_until("the session's files are gone", || is_empty(&dir.path().join("tmp")));
+    wait_until("the session's files are gone", || {
+        is_empty(&dir.path().join("tmp"))
+    });
 }
 
 #[test]
 fn pump_passes_on_the_commands_exit_status() {
     let dir = scratch();
-    let status = |script: &str| run(pump(dir.path()).args(["sh", "-c", script])).status.code();
+    let status = |script: &str| {
+        run(pump(dir.path()).args(["sh", "-c", script]))
+            .status
+            .code()
+    };
     assert_eq!(status("exit 0"), Some(0));
     assert_eq!(status("exit 3"), Some(3));
     assert_eq!(status("kill -9 $$"), Some(137));
-    wait_until("the session's files are gone", || is_empty(&dir.path().join("tmp")));
+    wait_until("the session's files are gone", || {
+        is_empty(&dir.path().join("tmp"))
+    });
 }
 
 #[test]
 fn an_include_server_killed_in_mid_build_costs_no_object() {
     let dir = scratch();
-    support::write_tree(dir.path(), &[("a.c", "#include \"h.h\"\nint a = H;\n"), ("h.h", "#define H 1\n")]);
+    support::write_tree(
+        dir.path(),
+        &[
+            ("a.c", "#include \"h.h\"\nint a = H;\n"),
+            ("h.h", "#define H 1\n"),
+        ],
+    );
     let script = "distcc gcc -c a.c -o one.o && kill -9 $INCLUDE_SERVER_PID && distcc gcc -c a.c -o two.o && cmp one.o two.o";
     let distcc_dir = ours("distcc").parent().unwrap().to_owned();
-    let path = format!("{}:{}", distcc_dir.display(), std::env::var("PATH").unwrap());
-    run_ok(pump(dir.path()).current_dir(dir.path()).env("PATH", path).args(["sh", "-c", script]));
+    let path = format!(
+        "{}:{}",
+        distcc_dir.display(),
+        std::env::var("PATH").unwrap()
+    );
+    run_ok(
+        pump(dir.path())
+            .current_dir(dir.path())
+            .env("PATH", path)
+            .args(["sh", "-c", script]),
+    );
 }
 
 #[test]
@@ -117,6 +177,13 @@ fn startup_and_shutdown_leave_nothing() {
             None => command.env_remove(name),
         };
     }
-    run_ok(command.current_dir(dir.path()).args(["-c", &script]).stdin(Stdio::null()));
-    wait_until("the session's files are gone", || is_empty(&dir.path().join("tmp")));
+    run_ok(
+        command
+            .current_dir(dir.path())
+            .args(["-c", &script])
+            .stdin(Stdio::null()),
+    );
+    wait_until("the session's files are gone", || {
+        is_empty(&dir.path().join("tmp"))
+    });
 }

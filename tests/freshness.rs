@@ -24,9 +24,18 @@ impl Session {
         write_tree(dir.path(), files);
         let daemon = Daemon::start(Maker::Ours, dir.path(), &[]);
         let include_server = IncludeServer::start(dir.path());
-        let client = Client::new(Maker::Ours, dir.path(), &format!("127.0.0.1:{}/4,cpp,lzo", daemon.port))
-            .with_include_server(&include_server.socket);
-        Self { dir, client, _include_server: include_server, _daemon: daemon }
+        let client = Client::new(
+            Maker::Ours,
+            dir.path(),
+            &format!("127.0.0.1:{}/4,cpp,lzo", daemon.port),
+        )
+        .with_include_server(&include_server.socket);
+        Self {
+            dir,
+            client,
+            _include_server: include_server,
+            _daemon: daemon,
+        }
     }
 
     fn root(&self) -> &Path {
@@ -48,11 +57,23 @@ impl Session {
         let build = |command: &mut Command| {
             let _ = fs::remove_file(&object);
             let output = run(command.args(["-o", "out.o"]));
-            (output.status.success(), fs::read(&object).ok(), String::from_utf8_lossy(&output.stderr).into_owned())
+            (
+                output.status.success(),
+                fs::read(&object).ok(),
+                String::from_utf8_lossy(&output.stderr).into_owned(),
+            )
         };
-        let local = build(Command::new(words[0]).args(&words[1..]).current_dir(self.root()));
+        let local = build(
+            Command::new(words[0])
+                .args(&words[1..])
+                .current_dir(self.root()),
+        );
         let remote = build(&mut self.client.command(self.root(), &words));
-        assert_eq!(remote.0, local.0, "local: {}\nremote: {}", local.2, remote.2);
+        assert_eq!(
+            remote.0, local.0,
+            "local: {}\nremote: {}",
+            local.2, remote.2
+        );
         assert!(remote.1 == local.1, "the objects differ\n{}", remote.2);
     }
 
@@ -68,13 +89,19 @@ const PLAIN: &str = "gcc -O1 -Ia -Ib -c t.c";
 
 #[test]
 fn s01_header_edited() {
-    let s = Session::start(&[("t.c", "#include \"h.h\"\nint x = H;\n"), ("h.h", "#define H 1\n")]);
+    let s = Session::start(&[
+        ("t.c", "#include \"h.h\"\nint x = H;\n"),
+        ("h.h", "#define H 1\n"),
+    ]);
     s.around(PLAIN, |s| s.write("h.h", "#define H 23456\n"));
 }
 
 #[test]
 fn s02_header_edited_at_once_with_the_same_size() {
-    let s = Session::start(&[("t.c", "#include \"h.h\"\nint x = H;\n"), ("h.h", "#define H 1\n")]);
+    let s = Session::start(&[
+        ("t.c", "#include \"h.h\"\nint x = H;\n"),
+        ("h.h", "#define H 1\n"),
+    ]);
     for digit in ["2", "3", "4", "5"] {
         s.around(PLAIN, |s| s.write("h.h", &format!("#define H {digit}\n")));
     }
@@ -82,12 +109,20 @@ fn s02_header_edited_at_once_with_the_same_size() {
 
 #[test]
 fn s03_header_edited_with_the_same_size_and_time() {
-    let s = Session::start(&[("t.c", "#include \"h.h\"\nint x = H;\n"), ("h.h", "#define H 1\n")]);
+    let s = Session::start(&[
+        ("t.c", "#include \"h.h\"\nint x = H;\n"),
+        ("h.h", "#define H 1\n"),
+    ]);
     s.around(PLAIN, |s| {
         let path = s.root().join("h.h");
         let time = fs::metadata(&path).unwrap().modified().unwrap();
         fs::write(&path, "#define H 7\n").unwrap();
-        fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
     });
 }
 
@@ -102,14 +137,20 @@ fn s04_source_rewritten_under_one_name() {
 #[test]
 fn s05_probes_of_which_some_fail() {
     let s = Session::start(&[("t.c", "int a;\n")]);
-    s.around(PLAIN, |s| s.write("t.c", "#include <no_such_header_anywhere.h>\n"));
+    s.around(PLAIN, |s| {
+        s.write("t.c", "#include <no_such_header_anywhere.h>\n")
+    });
     s.around(PLAIN, |s| s.write("t.c", "int b = ;\n"));
     s.around(PLAIN, |s| s.write("t.c", "int c;\n"));
 }
 
 #[test]
 fn s06_header_appears_earlier_on_the_path() {
-    let s = Session::start(&[("t.c", "#include <h.h>\nint x = H;\n"), ("b/h.h", "#define H 1\n"), ("a/other.h", "")]);
+    let s = Session::start(&[
+        ("t.c", "#include <h.h>\nint x = H;\n"),
+        ("b/h.h", "#define H 1\n"),
+        ("a/other.h", ""),
+    ]);
     s.around(PLAIN, |s| s.write("a/h.h", "#define H 2\n"));
 }
 
@@ -159,14 +200,20 @@ fn s10_header_removed() {
 
 #[test]
 fn s11_directory_removed_and_recreated() {
-    let s = Session::start(&[("t.c", "#include <h.h>\nint x = H;\n"), ("a/h.h", "#define H 1\n")]);
+    let s = Session::start(&[
+        ("t.c", "#include <h.h>\nint x = H;\n"),
+        ("a/h.h", "#define H 1\n"),
+    ]);
     s.around(PLAIN, |s| fs::remove_dir_all(s.root().join("a")).unwrap());
     s.around(PLAIN, |s| s.write("a/h.h", "#define H 3\n"));
 }
 
 #[test]
 fn s12_rename_over_a_header() {
-    let s = Session::start(&[("t.c", "#include \"config.h\"\nint x = H;\n"), ("config.h", "#define H 1\n")]);
+    let s = Session::start(&[
+        ("t.c", "#include \"config.h\"\nint x = H;\n"),
+        ("config.h", "#define H 1\n"),
+    ]);
     s.around(PLAIN, |s| {
         s.write("config.h.new", "#define H 2\n");
         fs::rename(s.root().join("config.h.new"), s.root().join("config.h")).unwrap();
@@ -175,7 +222,11 @@ fn s12_rename_over_a_header() {
 
 #[test]
 fn s13_header_gains_an_include() {
-    let s = Session::start(&[("t.c", "#include \"h.h\"\nint x = H;\n"), ("h.h", "#define H 1\n"), ("g.h", "#define H 9\n")]);
+    let s = Session::start(&[
+        ("t.c", "#include \"h.h\"\nint x = H;\n"),
+        ("h.h", "#define H 1\n"),
+        ("g.h", "#define H 9\n"),
+    ]);
     s.around(PLAIN, |s| s.write("h.h", "#include \"g.h\"\n"));
 }
 
@@ -205,19 +256,31 @@ fn s15_computed_include_changes() {
 
 #[test]
 fn s16_has_include_becomes_true() {
-    let s = Session::start(&[("t.c", "#if __has_include(\"maybe.h\")\nint yes;\n#else\nint no;\n#endif\n")]);
+    let s = Session::start(&[(
+        "t.c",
+        "#if __has_include(\"maybe.h\")\nint yes;\n#else\nint no;\n#endif\n",
+    )]);
     s.around(PLAIN, |s| s.write("maybe.h", "#error never read\n"));
 }
 
 #[test]
 fn s17_dangling_link_becomes_valid() {
-    let s = Session::start(&[("t.c", "#include <h.h>\nint x = H;\n"), ("b/h.h", "#define H 1\n"), ("a/other.h", "")]);
+    let s = Session::start(&[
+        ("t.c", "#include <h.h>\nint x = H;\n"),
+        ("b/h.h", "#define H 1\n"),
+        ("a/other.h", ""),
+    ]);
     symlink("target.h", s.root().join("a/h.h")).unwrap();
     s.around(PLAIN, |s| s.write("a/target.h", "#define H 2\n"));
 }
 
 #[test]
 fn s18_system_directory_header_changes() {
-    let s = Session::start(&[("t.c", "#include <h.h>\nint x = H;\n"), ("sys/h.h", "#define H 1\n")]);
-    s.around("gcc -O1 -isystem sys -c t.c", |s| s.write("sys/h.h", "#define H 2\n"));
+    let s = Session::start(&[
+        ("t.c", "#include <h.h>\nint x = H;\n"),
+        ("sys/h.h", "#define H 1\n"),
+    ]);
+    s.around("gcc -O1 -isystem sys -c t.c", |s| {
+        s.write("sys/h.h", "#define H 2\n")
+    });
 }

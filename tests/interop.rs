@@ -16,20 +16,32 @@ fn make_tree(root: &Path) {
     write_tree(
         root,
         &[
-            ("src/plain.c", "#include \"local.h\"\n#include <stdio.h>\nint f(void) { return printf(\"%d\\n\", LOCAL); }\n"),
+            (
+                "src/plain.c",
+                "#include \"local.h\"\n#include <stdio.h>\nint f(void) { return printf(\"%d\\n\", LOCAL); }\n",
+            ),
             ("src/local.h", "#define LOCAL 42\n"),
-            ("src/links.c", "#include \"v.h\"\n#include \"gone/../w.h\"\nint v = V + W;\nconst char *file = __FILE__;\n"),
+            (
+                "src/links.c",
+                "#include \"v.h\"\n#include \"gone/../w.h\"\nint v = V + W;\nconst char *file = __FILE__;\n",
+            ),
             ("src/w.h", "#define W 2\n"),
             ("src/gone/unused.h", ""),
             ("inc/real.h", "#define V 1\n"),
-            ("inc/only.hpp", "template <class T> T twice(T t) { return t + t; }\n"),
+            (
+                "inc/only.hpp",
+                "template <class T> T twice(T t) { return t + t; }\n",
+            ),
             (
                 "src/cxx.cc",
                 "#include <only.hpp>\n#include <map>\n#include <string>\n#if __has_include(\"maybe.h\")\nint maybe;\n#endif\n\
                  std::map<std::string, int> m; int g() { return twice(m[\"x\"]); }\n",
             ),
             ("src/maybe.h", "#error never read\n"),
-            ("src/assert.c", "#include <assert.h>\n#include <inc.h>\nvoid h(int i) { assert(i == INC); }\n"),
+            (
+                "src/assert.c",
+                "#include <assert.h>\n#include <inc.h>\nvoid h(int i) { assert(i == INC); }\n",
+            ),
             ("inc/inc.h", "#define INC 7\n"),
         ],
     );
@@ -38,7 +50,11 @@ fn make_tree(root: &Path) {
 
 /// The compiles: a name for the output, and the command line without `-o`.
 fn compiles(root: &Path) -> Vec<(&'static str, Vec<String>)> {
-    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let words = |line: &str| {
+        line.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     let inc = root.join("inc").display().to_string();
     vec![
         ("plain", words("gcc -O2 -Wall -c plain.c")),
@@ -55,16 +71,37 @@ fn compare(client: &Client, root: &Path) -> usize {
     for (name, words) in compiles(root) {
         let object = format!("{name}.o");
         let depfile = format!("{name}.d");
-        let all: Vec<String> = [words, vec!["-MMD".into(), "-MF".into(), depfile.clone(), "-o".into(), object.clone()]].concat();
-        run_ok(std::process::Command::new(&all[0]).args(&all[1..]).current_dir(&cwd));
+        let all: Vec<String> = [
+            words,
+            vec![
+                "-MMD".into(),
+                "-MF".into(),
+                depfile.clone(),
+                "-o".into(),
+                object.clone(),
+            ],
+        ]
+        .concat();
+        run_ok(
+            std::process::Command::new(&all[0])
+                .args(&all[1..])
+                .current_dir(&cwd),
+        );
         let local = fs::read(cwd.join(&object)).unwrap();
         let local_d = fs::read_to_string(cwd.join(&depfile)).unwrap();
         fs::remove_file(cwd.join(&object)).unwrap();
         fs::remove_file(cwd.join(&depfile)).unwrap();
         client.compile(&cwd, &all);
-        assert!(fs::read(cwd.join(&object)).unwrap() == local, "{name}: the object differs");
+        assert!(
+            fs::read(cwd.join(&object)).unwrap() == local,
+            "{name}: the object differs"
+        );
         let remote_d = fs::read_to_string(cwd.join(&depfile)).unwrap();
-        assert_eq!(joined(&remote_d), joined(&local_d), "{name}: the dependency file differs");
+        assert_eq!(
+            joined(&remote_d),
+            joined(&local_d),
+            "{name}: the dependency file differs"
+        );
         count += 1;
     }
     count
@@ -72,7 +109,11 @@ fn compare(client: &Client, root: &Path) -> usize {
 
 /// A dependency file's words: where it wraps its lines depends on the server's path lengths with a stock daemon.
 fn joined(depfile: &str) -> Vec<String> {
-    depfile.split_whitespace().filter(|word| *word != "\\").map(str::to_owned).collect()
+    depfile
+        .split_whitespace()
+        .filter(|word| *word != "\\")
+        .map(str::to_owned)
+        .collect()
 }
 
 /// One pair of the matrix: who plays what, and the hosts' options; asserts the protocol version that crossed.
@@ -84,7 +125,11 @@ fn pair(client: Maker, daemon: Maker, options: &str, version: u32) {
     make_tree(dir.path());
     let daemon = Daemon::start(daemon, dir.path(), &[]);
     let tap = Tap::before(daemon.port);
-    let mut client = Client::new(client, dir.path(), &format!("127.0.0.1:{}/4{options}", tap.port));
+    let mut client = Client::new(
+        client,
+        dir.path(),
+        &format!("127.0.0.1:{}/4{options}", tap.port),
+    );
     let include_server = (version == 3).then(|| IncludeServer::start(dir.path()));
     if let Some(server) = &include_server {
         client = client.with_include_server(&server.socket);

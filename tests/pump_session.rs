@@ -290,7 +290,7 @@ fn without_hosts_there_is_a_private_server() {
         "{daemon}"
     );
     assert!(
-        daemon.contains(&"\ngcc\nx86_64-linux-gnu-g++-12\n") || daemon.contains("\ngcc\n"),
+        daemon.contains("\ngcc\nx86_64-linux-gnu-g++-12\n") || daemon.contains("\ngcc\n"),
         "{daemon}"
     );
     assert!(

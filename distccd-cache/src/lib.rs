@@ -1,37 +1,37 @@
 //! `distccd`: runs compile jobs for distcc clients. In reading order:
 
 // The program: from the command line to the first client.
-mod program;
-pub mod options;
-pub mod environment;
 mod detach;
+pub mod environment;
 mod listen;
+pub mod options;
 mod privileges;
+mod program;
 
 // The service: many clients side by side.
-mod inetd;
-mod service;
-mod connection;
-mod page;
-mod house;
-mod receive;
-pub mod statistics;
 pub mod access;
-pub mod whitelist;
 pub mod arguments;
+mod connection;
+mod house;
+mod inetd;
 mod log;
+mod page;
+mod receive;
+mod service;
+pub mod statistics;
+pub mod whitelist;
 
 // One job.
-pub mod job;
+mod child;
 mod collect;
-mod prepare;
-pub mod workshop;
-mod refusal;
 pub mod command;
 mod compile;
+pub mod job;
+mod prepare;
+mod refusal;
 mod rewrite;
-pub mod view;
 pub mod tree;
-mod child;
+pub mod view;
+pub mod workshop;
 
 pub use program::main;

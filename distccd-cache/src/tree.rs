@@ -8,6 +8,7 @@
 //! Each file is a file of its own with a modification time of its own. Compilers take two files for one when `#pragma
 //! once` is in both and inode (clang) or size, time and content (gcc) agree, so neither may be shared.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
@@ -205,22 +206,27 @@ impl Tree {
         })
     }
 
-    /// Lays out all entries of a request.
+    /// Lays out all entries of a request: links first, because a file's first line may name it through one.
     pub(crate) fn add_all(&mut self, entries: &[TreeEntry]) -> Result<(), TreeError> {
         for entry in entries {
             match &entry.content {
-                EntryContent::File(block)
-                    if block.is_empty() && entry.path.file_name() == FORCING_FILE =>
-                {
-                    if let Some(parent) = entry.path.parent() {
-                        self.make_dirs(parent.as_bytes())?;
-                    }
-                }
-                EntryContent::File(block) => self.add_file(&entry.path, block)?,
+                EntryContent::File(_) => {}
                 EntryContent::Link(_) if entry.is_system_link() => {
                     self.add_system_dir(&entry.path)?
                 }
                 EntryContent::Link(target) => self.add_link(&entry.path, target)?,
+            }
+        }
+        for entry in entries {
+            let EntryContent::File(block) = &entry.content else {
+                continue;
+            };
+            if block.is_empty() && entry.path.file_name() == FORCING_FILE {
+                if let Some(parent) = entry.path.parent() {
+                    self.make_dirs(parent.as_bytes())?;
+                }
+            } else {
+                self.add_file(&entry.path, block)?;
             }
         }
         Ok(())
@@ -234,10 +240,32 @@ impl Tree {
         })?;
         self.bytes_left -= plain.len() as u64;
         let content = match self.layout {
-            Layout::OwnPaths => without_line_directive(&plain, path),
-            Layout::BelowRoot => &plain,
+            Layout::OwnPaths => self.without_line_directive(&plain, path),
+            Layout::BelowRoot => Cow::Borrowed(plain.as_slice()),
         };
-        self.write_file(path, content)
+        self.write_file(path, &content)
+    }
+
+    /// Include servers put `#line 1 "PATH"` before files that are reached through an absolute directory, PATH being
+    /// the name that the compiler would use, because stock's daemon shows them at another path. Where the paths are
+    /// right by themselves the line would only be in the way. It is theirs, and not the file's own, when PATH leads to
+    /// this very file.
+    fn without_line_directive<'a>(&self, content: &'a [u8], path: &TreePath) -> Cow<'a, [u8]> {
+        const MARK: &[u8] = b"\xef\xbb\xbf";
+        let mark = if content.starts_with(MARK) { MARK } else { b"" };
+        let line = content[mark.len()..].strip_prefix(b"#line 1 \"");
+        let end = line.and_then(|line| line.iter().position(|&b| b == b'"' || b == b'\n'));
+        let (Some(line), Some(end)) = (line, end) else {
+            return Cow::Borrowed(content);
+        };
+        let (name, rest) = line.split_at(end);
+        let ours =
+            name.starts_with(b"/") && self.resolve(name).is_ok_and(|real| real == path.as_bytes());
+        match rest.strip_prefix(b"\"\n") {
+            Some(rest) if ours && mark.is_empty() => Cow::Borrowed(rest),
+            Some(rest) if ours => Cow::Owned([mark, rest].concat()),
+            _ => Cow::Borrowed(content),
+        }
     }
 
     /// Writes one new file, plain.
@@ -587,16 +615,6 @@ fn lexically_joined(dir: &[u8], path: &[u8]) -> Option<Vec<u8>> {
         joined.push(b'/');
     }
     Some(joined)
-}
-
-/// Stock's include server puts `#line 1 "<own path>"` before headers that are reached through an absolute directory,
-/// because its servers show them at another path. Where the path is right by itself the line would only be in the way.
-fn without_line_directive<'a>(content: &'a [u8], path: &TreePath) -> &'a [u8] {
-    let stripped = content
-        .strip_prefix(b"#line 1 \"")
-        .and_then(|rest| rest.strip_prefix(path.as_bytes()))
-        .and_then(|rest| rest.strip_prefix(b"\"\n"));
-    stripped.unwrap_or(content)
 }
 
 fn text(bytes: &[u8]) -> String {

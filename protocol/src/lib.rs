@@ -5,20 +5,20 @@
 #![forbid(unsafe_code)]
 
 // Bytes.
-pub mod limits;
-pub mod error;
-pub mod token;
-pub mod lzo;
-pub mod tree_path;
 mod decoder;
+pub mod error;
+pub mod limits;
+pub mod lzo;
+pub mod token;
+pub mod tree_path;
 
 // Messages between a client and a server.
-pub mod version;
-pub mod wait_status;
+pub mod exit_code;
+pub mod reply;
 pub mod request;
 pub mod tree;
-pub mod reply;
-pub mod exit_code;
+pub mod version;
+pub mod wait_status;
 
 // Messages between a client and an include server.
 pub mod include_dialogue;

@@ -3,7 +3,7 @@
 
 mod harness;
 
-mod start;
-mod serving;
-mod hostile;
 mod ending;
+mod hostile;
+mod serving;
+mod start;

@@ -44,7 +44,10 @@ pub fn peer(path: &str) -> Option<PathBuf> {
     if Path::new(path).exists() {
         return Some(PathBuf::from(path));
     }
-    assert!(std::env::var_os("REQUIRE_PEERS").is_none_or(|v| v != "1"), "{path} is missing and REQUIRE_PEERS=1");
+    assert!(
+        std::env::var_os("REQUIRE_PEERS").is_none_or(|v| v != "1"),
+        "{path} is missing and REQUIRE_PEERS=1"
+    );
     eprintln!("skipped: {path} is not installed");
     None
 }
@@ -64,7 +67,10 @@ pub fn program(maker: Maker, name: &str) -> PathBuf {
 
 /// A directory of the test's own that every user may enter (a stock daemon started by root runs as another user).
 pub fn scratch() -> TempDir {
-    let dir = tempfile::Builder::new().prefix("pumphouse-test.").tempdir().unwrap();
+    let dir = tempfile::Builder::new()
+        .prefix("pumphouse-test.")
+        .tempdir()
+        .unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
     dir
 }
@@ -80,7 +86,10 @@ pub fn write_tree(root: &Path, files: &[(&str, &str)]) {
 
 /// Runs a command to its end and returns what it said.
 pub fn run(command: &mut Command) -> Output {
-    command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{command:?}: {e}"))
+    command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}"))
 }
 
 /// Runs a command that must succeed.
@@ -107,7 +116,11 @@ pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// A daemon that ends with the test.
@@ -132,8 +145,23 @@ impl Daemon {
             fs::set_permissions(&log, fs::Permissions::from_mode(0o666)).unwrap();
             let mut command = Command::new(program(maker, "distccd"));
             command
-                .args(["--daemon", "--no-detach", "--allow", "127.0.0.1", "--listen", "127.0.0.1", "--jobs", "4"])
-                .args(["--log-level", "debug", "--port", &port.to_string(), "--log-file"])
+                .args([
+                    "--daemon",
+                    "--no-detach",
+                    "--allow",
+                    "127.0.0.1",
+                    "--listen",
+                    "127.0.0.1",
+                    "--jobs",
+                    "4",
+                ])
+                .args([
+                    "--log-level",
+                    "debug",
+                    "--port",
+                    &port.to_string(),
+                    "--log-file",
+                ])
                 .arg(&log)
                 .env("TMPDIR", &home)
                 .stdin(Stdio::null())
@@ -141,7 +169,11 @@ impl Daemon {
             if maker == Maker::Ours {
                 command.env("DISTCC_CMDLIST", command_list(&home));
             }
-            let mut daemon = Self { child: command.spawn().unwrap(), port, log };
+            let mut daemon = Self {
+                child: command.spawn().unwrap(),
+                port,
+                log,
+            };
             let start = Instant::now();
             while start.elapsed() < PATIENCE {
                 if TcpStream::connect(("127.0.0.1", port)).is_ok() {
@@ -184,7 +216,12 @@ fn command_list(dir: &Path) -> PathBuf {
     for folder in ["/usr/bin", "/usr/local/bin"] {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.contains("gcc") || name.contains("g++") || name.contains("clang") || name == "cc" || name == "c++" {
+            if name.contains("gcc")
+                || name.contains("g++")
+                || name.contains("clang")
+                || name == "cc"
+                || name == "c++"
+            {
                 list.push_str(&format!("{folder}/{name}\n"));
             }
         }
@@ -222,10 +259,16 @@ impl IncludeServer {
     pub fn start(dir: &Path) -> Self {
         let socket = dir.join("socket");
         let mut command = Command::new(ours("include-server"));
-        command.arg("--foreground").arg("--port").arg(&socket).stdin(Stdio::null());
+        command
+            .arg("--foreground")
+            .arg("--port")
+            .arg(&socket)
+            .stdin(Stdio::null());
         let child = command.spawn().unwrap();
         let server = Self { child, socket };
-        wait_until("the include server's socket", || UnixStream::connect(&server.socket).is_ok());
+        wait_until("the include server's socket", || {
+            UnixStream::connect(&server.socket).is_ok()
+        });
         server
     }
 
@@ -255,7 +298,13 @@ impl Client {
     pub fn new(maker: Maker, dir: &Path, hosts: &str) -> Self {
         let home = dir.join("home");
         fs::create_dir_all(&home).unwrap();
-        Self { maker, home, hosts: hosts.to_owned(), include_server: None, environment: Vec::new() }
+        Self {
+            maker,
+            home,
+            hosts: hosts.to_owned(),
+            include_server: None,
+            environment: Vec::new(),
+        }
     }
 
     /// The same client with an include server.
@@ -266,14 +315,21 @@ impl Client {
 
     /// The same client with one more variable.
     pub fn with(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.environment.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self.environment
+            .push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
     }
 
     /// The command that compiles: `distcc ARGS` in `cwd`. Falling back to local compiles is switched off.
     pub fn command<S: AsRef<OsStr>>(&self, cwd: &Path, args: &[S]) -> Command {
         let mut command = Command::new(program(self.maker, "distcc"));
-        for name in ["INCLUDE_SERVER_PORT", "PUMPHOUSE_JOURNAL", "DISTCC_DIR", "DISTCC_VERBOSE", "DISTCC_LOG"] {
+        for name in [
+            "INCLUDE_SERVER_PORT",
+            "PUMPHOUSE_JOURNAL",
+            "DISTCC_DIR",
+            "DISTCC_VERBOSE",
+            "DISTCC_LOG",
+        ] {
             command.env_remove(name);
         }
         command

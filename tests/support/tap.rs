@@ -32,7 +32,9 @@ impl Tap {
         let seen = Arc::clone(&crossings);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let Ok(server) = TcpStream::connect(("127.0.0.1", target)) else { continue };
+                let Ok(server) = TcpStream::connect(("127.0.0.1", target)) else {
+                    continue;
+                };
                 let index = {
                     let mut seen = seen.lock().unwrap();
                     seen.push(Crossing::default());
@@ -46,7 +48,13 @@ impl Tap {
 
     /// What crossed so far, in the order of the connections; those that sent nothing are left out.
     pub fn crossings(&self) -> Vec<Crossing> {
-        self.crossings.lock().unwrap().iter().filter(|crossing| crossing.up > 0).cloned().collect()
+        self.crossings
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|crossing| crossing.up > 0)
+            .cloned()
+            .collect()
     }
 
     /// The protocol versions that crossed so far.
@@ -56,7 +64,12 @@ impl Tap {
     }
 }
 
-fn relay(client: TcpStream, server: TcpStream, index: usize, crossings: &Arc<Mutex<Vec<Crossing>>>) {
+fn relay(
+    client: TcpStream,
+    server: TcpStream,
+    index: usize,
+    crossings: &Arc<Mutex<Vec<Crossing>>>,
+) {
     let up = (client.try_clone().unwrap(), server.try_clone().unwrap());
     let seen = Arc::clone(crossings);
     thread::spawn(move || {
@@ -64,11 +77,17 @@ fn relay(client: TcpStream, server: TcpStream, index: usize, crossings: &Arc<Mut
             let crossing = &mut seen.lock().unwrap()[index];
             crossing.up += bytes.len();
             let missing = 12usize.saturating_sub(crossing.greeting.len());
-            crossing.greeting.extend_from_slice(&bytes[..missing.min(bytes.len())]);
+            crossing
+                .greeting
+                .extend_from_slice(&bytes[..missing.min(bytes.len())]);
         });
     });
     let seen = Arc::clone(crossings);
-    thread::spawn(move || copy(server, client, |bytes| seen.lock().unwrap()[index].down += bytes.len()));
+    thread::spawn(move || {
+        copy(server, client, |bytes| {
+            seen.lock().unwrap()[index].down += bytes.len()
+        })
+    });
 }
 
 fn copy(mut from: TcpStream, mut to: TcpStream, mut note: impl FnMut(&[u8])) {

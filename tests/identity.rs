@@ -1,0 +1,118 @@
+//! Our three programs together: object, dependency file and diagnostics are those of the local compile, byte for byte,
+//! however files are named and whatever is recorded about them.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use support::{Client, Daemon, IncludeServer, Maker, peer, run, scratch, write_tree};
+
+fn make_tree(root: &Path) {
+    write_tree(
+        root,
+        &[
+            (
+                "src/main.c",
+                "#include <inc.h>\n#include \"sub/../local.h\"\n#include <marked.h>\n#include <assert.h>\n\
+                 int f(int i) { assert(i == INC + LOCAL + MARKED); return unused(i); }\n\
+                 const char *names[] = { __FILE__, INC_FILE, __BASE_FILE__ };\n",
+            ),
+            (
+                "src/local.h",
+                "#define LOCAL 2\nstatic int unused(int x) { int y; return x; }\n",
+            ),
+            ("src/sub/nothing.h", ""),
+            (
+                "inc/inc.h",
+                "#pragma once\n#define INC 1\n#define INC_FILE __FILE__\n",
+            ),
+            ("inc/marked.h", "\u{feff}#define MARKED 3\n"),
+            (
+                "inc/linked/deep.h",
+                "#define DEEP __FILE__\nstatic inline int deep(void) { return 4; }\n",
+            ),
+            (
+                "src/deep.c",
+                "#include <deep.h>\nconst char *d = DEEP;\nint g(void) { return deep(); }\n",
+            ),
+            (
+                "src/more.cc",
+                "#include <deep.h>\n#include <inc.h>\n#include <vector>\n\
+                 std::vector<int> v{INC, deep()}; const char *n = INC_FILE;\n",
+            ),
+        ],
+    );
+    std::os::unix::fs::symlink("inc/linked", root.join("link")).unwrap();
+}
+
+/// What the compile of one line leaves behind: exit code, object, dependency file, diagnostics.
+fn products(cwd: &Path, command: &mut Command) -> (Option<i32>, Vec<u8>, String, String) {
+    let (object, depfile) = (cwd.join("out.o"), cwd.join("out.d"));
+    let _ = fs::remove_file(&object);
+    let _ = fs::remove_file(&depfile);
+    let output = run(command);
+    (
+        output.status.code(),
+        fs::read(&object).unwrap_or_default(),
+        fs::read_to_string(&depfile).unwrap_or_default(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+fn same_products(compilers: [&str; 2], daemon_environment: &[(&str, &str)]) {
+    let dir = scratch();
+    make_tree(dir.path());
+    let root = dir.path().display().to_string();
+    let daemon = Daemon::start(Maker::Ours, dir.path(), daemon_environment);
+    let include_server = IncludeServer::start(dir.path());
+    let tap = support::tap::Tap::before(daemon.port);
+    let client = Client::new(
+        Maker::Ours,
+        dir.path(),
+        &format!("127.0.0.1:{}/4,cpp,lzo", tap.port),
+    )
+    .with_include_server(&include_server.socket);
+    let cwd = dir.path().join("src");
+    let [c, cxx] = compilers;
+    let lines = [
+        format!("{c} -O2 -Wall -I../inc -c main.c"),
+        format!("{c} -O2 -g -Wall -I{root}/inc -c main.c"),
+        format!("{c} -g -I{root}/src/../inc -c main.c"),
+        format!("{c} -g -gdwarf-4 -I{root}/inc -c {root}/src/main.c"),
+        format!("{c} -g3 -I../inc -c ../src/main.c"),
+        format!("{c} -g -I{root}/link -c deep.c"),
+        format!("{c} -g -I../link -c deep.c"),
+        format!("{c} -g -O1 -ffile-prefix-map={root}=/p -I{root}/inc -c main.c"),
+        format!("{cxx} -O2 -g -std=c++17 -I{root}/src/../link -I../inc -c more.cc"),
+    ];
+    for line in &lines {
+        let words: Vec<&str> = line.split(' ').chain(["-MD", "-o", "out.o"]).collect();
+        let local = products(
+            &cwd,
+            Command::new(words[0]).args(&words[1..]).current_dir(&cwd),
+        );
+        assert_eq!(local.0, Some(0), "{line}\n{}", local.3);
+        let remote = products(&cwd, &mut client.command(&cwd, &words));
+        assert_eq!(remote.0, Some(0), "{line}\n{}", remote.3);
+        assert!(remote.1 == local.1, "{line}: the objects differ");
+        assert_eq!(remote.2, local.2, "{line}: the dependency files differ");
+        assert_eq!(remote.3, local.3, "{line}: the diagnostics differ");
+    }
+    assert_eq!(tap.versions(), vec!["DIST00000003"; lines.len()]);
+}
+
+#[test]
+fn gcc_in_the_namespace_view() {
+    same_products(["gcc", "g++"], &[("PUMPHOUSE_VIEW", "namespace")]);
+}
+
+#[test]
+fn clang_in_the_namespace_view() {
+    if peer("/usr/bin/clang-19").is_some() {
+        same_products(
+            ["clang-19", "clang++-19"],
+            &[("PUMPHOUSE_VIEW", "namespace")],
+        );
+    }
+}
