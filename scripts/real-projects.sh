@@ -76,7 +76,7 @@ sqlite3_prepare() {
 }
 sqlite3_make() { "$@" make -C bld -j"$jobs" libsqlite3.a; }
 fmtlib_prepare() {
-    local tests="args assert chrono color compile core enforce-checks format-impl format gtest-extra noexception os ostream
+    local tests="args assert chrono color compile core enforce-checks format gtest-extra noexception os ostream
         posix-mock printf ranges scan std unicode xchar"
     [ "$QUICK" = no ] || tests="args core os"
     { echo "CXX = g++"; echo "OBJECTS = src/format.o src/os.o test/util.o test/test-main.o test/gtest-extra.o \\"

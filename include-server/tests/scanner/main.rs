@@ -2,5 +2,6 @@
 
 mod declines;
 mod fresh;
+mod names;
 mod peers;
 mod support;
