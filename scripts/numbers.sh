@@ -120,10 +120,10 @@ measure() {
     got[$maker,pump_bytes]=$(bytes "$distcc" "$work/$maker.bytes")
     unset INCLUDE_SERVER_PORT DISTCC_HOSTS DISTCC_FALLBACK
 }
-our_include_server() {
-    local path=$PATH
-    eval "$("$programs/pump" --startup)"
-    PATH=$path
+our_include_server() { # as stock's is started below; pump's --startup would put its keeper's number into the variable
+    "$programs/include-server" --port "$work/our.socket" --pid_file "$work/our.pid" > /dev/null 2>&1
+    INCLUDE_SERVER_PID=$(cat "$work/our.pid")
+    export INCLUDE_SERVER_PORT=$work/our.socket
     started+=("$INCLUDE_SERVER_PID")
 }
 stock_include_server() {
