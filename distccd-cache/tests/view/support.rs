@@ -234,13 +234,24 @@ pub fn link(at: &str, target: &str) -> TreeEntry {
     }
 }
 
+/// A compiler of `/usr/bin`, or `None` after saying that its part is skipped. With `REQUIRE_PEERS=1` in the environment a
+/// missing one is a failure.
+pub fn installed(name: &str) -> Option<PathBuf> {
+    let path = Path::new("/usr/bin").join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    assert!(
+        std::env::var_os("REQUIRE_PEERS").is_none_or(|v| v != "1"),
+        "{name} is missing and REQUIRE_PEERS=1"
+    );
+    eprintln!("skipped: {name} is not installed");
+    None
+}
+
 /// The compilers of a kind that this machine has; at least one.
 pub fn compilers(names: &[&str]) -> Vec<PathBuf> {
-    let found: Vec<_> = names
-        .iter()
-        .map(|name| Path::new("/usr/bin").join(name))
-        .filter(|p| p.exists())
-        .collect();
+    let found: Vec<_> = names.iter().filter_map(|name| installed(name)).collect();
     assert!(!found.is_empty(), "none of {names:?} is installed");
     found
 }
