@@ -6,7 +6,7 @@ use std::process::Command;
 use distccd_cache::job::{CompileOutcome, JobError};
 use distccd_cache::workshop::ViewPolicy;
 
-use crate::support::{Project, TestShop, assert_same, compilers};
+use crate::support::{Project, TestShop, assert_same, compilers, installed};
 
 fn project() -> Project {
     Project::new(&[
