@@ -89,6 +89,15 @@ fmtlib_prepare() {
 }
 fmtlib_make() { "$@" make -j"$jobs" all; }
 
+# lacks NAME: what this machine has not, of what the project is built with besides a compiler and make.
+lacks() {
+    case $1 in
+        sqlite3) command -v tclsh > /dev/null || echo tcl ;;
+        fmtlib) [ -e /usr/src/googletest/googlemock/src/gmock-all.cc ] && [ -e /usr/include/gmock/gmock.h ] ||
+            echo "libgtest-dev libgmock-dev" ;;
+    esac
+}
+
 # --- daemons ---------------------------------------------------------------------------------------------------------
 free_port() { /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
@@ -124,6 +133,12 @@ printf '|---|---|---|---|---|---|---|---|---|\n'
 for view in ${views//,/ }; do
     start_daemons "$view"
     for name in ${only//,/ }; do
+        missing=$(lacks "$name")
+        if [ -n "$missing" ]; then
+            [ "${REQUIRE_PEERS:-0}" != 1 ] || { echo "real-projects: $name needs $missing, and REQUIRE_PEERS=1" >&2; exit 1; }
+            echo "skipped: $name needs $missing" >&2
+            continue
+        fi
         source=$("$here/debian-source.sh" "$name")
         recipe=${name//./_}
         while IFS= read -r flag; do
