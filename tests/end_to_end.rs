@@ -12,7 +12,12 @@ use support::{ours, run, run_ok, scratch, wait_until};
 fn copy_project(to: &Path) -> PathBuf {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/project");
     let project = to.join("project");
-    for entry in walkdir::WalkDir::new(&from).sort_by_file_name() {
+    // The README's command may have been run there.
+    let is_source = |entry: &walkdir::DirEntry| entry.file_name() != "build";
+    for entry in walkdir::WalkDir::new(&from)
+        .into_iter()
+        .filter_entry(is_source)
+    {
         let entry = entry.unwrap();
         let target = project.join(entry.path().strip_prefix(&from).unwrap());
         if entry.file_type().is_dir() {
@@ -92,6 +97,7 @@ fn pump_make_builds_the_fixture_project_as_make_does() {
         make(Command::new("make").arg("clean"), flags);
         assert!(products(&project).is_empty());
         let journal = dir.path().join("journal");
+        let _ = fs::remove_file(&journal);
         let output = make(
             pump(dir.path())
                 .env("PUMPHOUSE_JOURNAL", &journal)
@@ -111,7 +117,18 @@ fn pump_make_builds_the_fixture_project_as_make_does() {
             );
         }
         let summary = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(summary.contains("pump"), "no summary in {summary}");
+        assert!(summary.contains("__________Summary: "), "{summary}");
+        let journal = fs::read_to_string(&journal).unwrap();
+        let jobs: Vec<Vec<&str>> = journal.lines().map(|l| l.split('\t').collect()).collect();
+        let pumped = jobs.iter().filter(|job| job[1] == "pump").count();
+        assert!(pumped > 40, "{pumped} in pump mode:\n{journal}");
+        for job in jobs.iter().filter(|job| job[1] == "plain") {
+            // configure's probes that are meant to fail.
+            assert_eq!(job[5], "probe.c", "{journal}");
+        }
+        for job in jobs.iter().filter(|job| job[1] == "local") {
+            assert!(!job[4].is_empty(), "local without a reason:\n{journal}");
+        }
         make(Command::new("make").arg("clean"), flags);
     }
     wait_until("the session's files are gone", || {
