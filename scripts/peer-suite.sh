@@ -30,7 +30,10 @@ if [ -z "$users" ]; then users=$([ "$(id -u)" = 0 ] && echo root,nobody || echo 
 
 source=$("$here/debian-source.sh" distcc)
 work=$(mktemp -d -t pumphouse-peer-suite-XXXXXX)
-trap 'rm -rf "$work"' EXIT
+failed=1
+# What differs from the expectations is kept with its logs.
+finish() { if [ $failed = 0 ]; then rm -rf "$work"; else echo "peer suite: logs are in $work/out-*" >&2; fi; }
+trap finish EXIT
 chmod 755 "$work"
 # Copies, because the other user may not be able to read a checkout in somebody's home directory.
 mkdir "$work/suite" "$work/programs" "$work/helpers"
