@@ -118,7 +118,7 @@ def main():
     for name in ("suite", "programs", "helpers", "out"):
         parser.add_argument("--" + name, required=True)
     parser.add_argument("--mode", choices=OPTIONS, required=True)
-    parser.add_argument("--port", type=int, default=42000)
+    parser.add_argument("--port", type=int, default=22000)
     parser.add_argument("--only", default="")
     parser.add_argument("--limit", type=float, default=90)
     parser.add_argument("--keep", action="store_true")
