@@ -36,7 +36,7 @@ struct Arguments {
 enum Command {
     /// Print the files that a compile reads, one a line; exit status 3 and a reason when that is not certain.
     Scan(ScanArguments),
-    /// Compare the scanner with the compilers' own -M for all commands of a project.
+    /// Does pump mode fit a project? Compare the scanner with the compilers' own -M for all its commands.
     Check(CheckArguments),
 }
 
@@ -134,6 +134,12 @@ struct ScanArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "The compilers are only asked for dependencies; nothing is written. Generated headers must exist: build the \
+                  project first.\n\n\
+                  Exit status: 0 scanner and compilers agree; 1 they do not (a file is missing or extra), or an error; \
+                  2 wrong usage; 4 nothing could be compared. Declined translation units do not change it."
+)]
 struct CheckArguments {
     /// The project's commands, as CMake, Meson or bear write them.
     #[arg(long = "compile-commands", value_name = "FILE")]
@@ -141,6 +147,15 @@ struct CheckArguments {
     /// Check so many at once (default: the number of cores).
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
+    /// Ask each compiler also for what a compile reads (-fsyntax-only -MD), which -M does not always know. Slower.
+    #[arg(long)]
+    compile: bool,
+    /// Name every translation unit that would not go in pump mode, not only examples.
+    #[arg(long, short)]
+    verbose: bool,
+    /// One JSON object for each translation unit, and a last one with the sums.
+    #[arg(long, conflicts_with = "verbose")]
+    json: bool,
 }
 
 /// What ends the program early.
@@ -189,8 +204,8 @@ impl CliError {
 /// Exit status when a scan is not certain.
 const DECLINED: u8 = 3;
 
-/// The program. Exit status: 0; 1 for an error, or for files that `check` finds missing; 2 for wrong usage; 3 when a scan
-/// is declined.
+/// The program. Exit status: 0; 1 for an error, or for a difference that `check` finds; 2 for wrong usage; 3 when a scan
+/// is declined; 4 when `check` can compare nothing.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {

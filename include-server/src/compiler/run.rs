@@ -24,6 +24,15 @@ pub(crate) struct Output {
 
 /// Starts `command` in a process group of its own with `input` to read, and waits. An error is text for a person.
 pub(crate) fn run(command: &mut Command, input: &[u8]) -> Result<Output, String> {
+    run_within(command, input, TIME_LIMIT)
+}
+
+/// The same with another limit of time.
+pub(crate) fn run_within(
+    command: &mut Command,
+    input: &[u8],
+    limit: Duration,
+) -> Result<Output, String> {
     let text = |error: std::io::Error| error.to_string();
     let stdin = if input.is_empty() {
         Stdio::null()
@@ -34,7 +43,10 @@ pub(crate) fn run(command: &mut Command, input: &[u8]) -> Result<Output, String>
         file.rewind().map_err(text)?;
         Stdio::from(file)
     };
-    let deadline = Instant::now() + TIME_LIMIT;
+    let deadline = Deadline {
+        at: Instant::now() + limit,
+        limit,
+    };
     let mut child = command
         .stdin(stdin)
         .stdout(Stdio::piped())
@@ -100,28 +112,38 @@ fn collect(stream: impl Read + Send + 'static) -> Receiver<Result<Vec<u8>, Strin
     receiver
 }
 
-fn too_slow() -> String {
-    format!("no answer within {} seconds", TIME_LIMIT.as_secs())
+/// When a program must have answered.
+#[derive(Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    /// The time that it had, for the message.
+    limit: Duration,
+}
+
+impl Deadline {
+    fn too_slow(self) -> String {
+        format!("no answer within {} seconds", self.limit.as_secs())
+    }
 }
 
 fn received(
     receiver: Option<Receiver<Result<Vec<u8>, String>>>,
-    deadline: Instant,
+    deadline: Deadline,
 ) -> Result<Vec<u8>, String> {
     let receiver = receiver.ok_or("its output was not connected")?;
-    match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+    match receiver.recv_timeout(deadline.at.saturating_duration_since(Instant::now())) {
         Ok(result) => result,
-        Err(RecvTimeoutError::Timeout) => Err(too_slow()),
+        Err(RecvTimeoutError::Timeout) => Err(deadline.too_slow()),
         Err(RecvTimeoutError::Disconnected) => Err("its output could not be read".into()),
     }
 }
 
 /// Both streams are closed, so the end is near; a program that closes them and lives on is waited for in small steps.
-fn waited(child: &mut Child, deadline: Instant) -> Result<bool, String> {
+fn waited(child: &mut Child, deadline: Deadline) -> Result<bool, String> {
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Ok(status.success()),
-            Ok(None) if Instant::now() >= deadline => return Err(too_slow()),
+            Ok(None) if Instant::now() >= deadline.at => return Err(deadline.too_slow()),
             Ok(None) => std::thread::sleep(Duration::from_micros(200)),
             Err(error) => return Err(error.to_string()),
         }

@@ -1,0 +1,251 @@
+#!/bin/bash
+# corpora.sh: makes compile_commands.json of real projects and compares the scanner with their compilers.
+#
+#   PROGRAMS=target/release scripts/corpora.sh [--quick | --list | NAME...] [--prepare] [--fresh] [--jobs 2] [--print]
+#
+# Each corpus is a Debian source package (never committed), prepared in $PUMPHOUSE_PEERS/corpora/NAME (by default below
+# ~/.cache/pumphouse-peers) so that all sources and generated headers are there. A compiler shim writes down every call;
+# most compiles only get an empty object. Then `include-server check` compares each command with the compiler's own -M.
+#
+# --list     names, packages, and which Debian packages of this machine each needs
+# --quick    three small corpora, for CI
+# --prepare  no check; --fresh: prepare again what is prepared; --print: show where the compile_commands.json are
+# Run as root it installs what is missing; otherwise it says what is. Exits with 1 when a file is missing or extra.
+set -euo pipefail
+
+here=$(dirname "$(readlink -f "$0")")
+cache=${PUMPHOUSE_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/pumphouse-peers}
+export PUMPHOUSE_PEERS=$cache
+corpora=$cache/corpora
+jobs=2 check=yes fresh=no print=no only=()
+
+# name:package:needs; the order is that of a first run, small ones first. `needs` are Debian packages beyond gcc, g++, make.
+table='
+zlib-aarch64:zlib:gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+lua-m32:lua5.4:gcc-12-multilib g++-12-multilib libc6-dev-i386
+redis-clang:redis:clang-19
+sqlite3:sqlite3:tcl
+coreutils:coreutils:
+curl:curl:libssl-dev zlib1g-dev
+git:git:libssl-dev zlib1g-dev libcurl4-openssl-dev libexpat1-dev libpcre2-dev
+busybox-aarch64:busybox:gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+kconfig:kconfig:cmake ninja-build extra-cmake-modules qtbase5-dev qttools5-dev qtdeclarative5-dev libkf5config-dev-bin
+kcoreaddons:kcoreaddons:cmake ninja-build extra-cmake-modules qtbase5-dev qttools5-dev qtdeclarative5-dev
+abseil:abseil:cmake ninja-build libgtest-dev libgmock-dev
+protobuf:protobuf:cmake ninja-build protobuf-compiler libgtest-dev libgmock-dev zlib1g-dev
+openssl:openssl:
+linux-tiny:linux:flex bison bc libelf-dev
+boost:boost1.74:zlib1g-dev libbz2-dev liblzma-dev libzstd-dev libicu-dev
+llvm:llvm-toolchain-19:cmake ninja-build llvm-19
+'
+quick=(zlib-aarch64 lua-m32 redis-clang)
+
+field() { awk -F: -v name="$1" -v field="$2" '$1 == name {print $field}' <<< "$table"; }
+names() { awk -F: 'NF {print $1}' <<< "$table"; }
+
+while [ $# -gt 0 ]; do
+    case $1 in
+        --list) awk -F: 'NF {printf "%-16s %-20s %s\n", $1, $2, $3}' <<< "$table"; exit ;;
+        --quick) only=("${quick[@]}") ;;
+        --prepare) check=no ;;
+        --fresh) fresh=yes ;;
+        --print) print=yes ;;
+        --jobs) jobs=$2; shift ;;
+        -*) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0"; exit 2 ;;
+        *) [ -n "$(field "$1" 1)" ] || { echo "corpora: no corpus $1; see --list" >&2; exit 2; }; only+=("$1") ;;
+    esac
+    shift
+done
+[ ${#only[@]} -gt 0 ] || mapfile -t only < <(names)
+
+# A build under another distcc, or in another make's job server, would not be the build that is asked for.
+unset "${!DISTCC@}" "${!INCLUDE_SERVER@}" MAKEFLAGS MAKELEVEL MFLAGS CFLAGS CXXFLAGS CPPFLAGS LDFLAGS CC CXX
+unset CPATH C_INCLUDE_PATH CPLUS_INCLUDE_PATH OBJC_INCLUDE_PATH GCC_EXEC_PREFIX COMPILER_PATH
+export LC_ALL=C SOURCE_DATE_EPOCH=1700000000 TZ=UTC
+
+# --- the shim ----------------------------------------------------------------------------------------------------------
+mkdir -p "$corpora"
+work=$(mktemp -d -t pumphouse-corpora-XXXXXX)
+trap 'rm -rf "$work"' EXIT
+make_shim() {
+    [ ! -e "$work/bin" ] || return 0
+    mkdir "$work/bin"
+    gcc -O1 -o "$work/bin/gcc" "$here/corpora/shim.c"
+    local name
+    for name in g++ cc c++ clang-19 clang++-19 aarch64-linux-gnu-gcc aarch64-linux-gnu-g++ \
+        x86_64-linux-gnu-gcc x86_64-linux-gnu-g++; do
+        ln "$work/bin/gcc" "$work/bin/$name"
+    done
+}
+# shim FLAGS... -- COMMAND: runs COMMAND with the shim in front. FLAGS: real, or stub with the words that make the stub
+# (stub -m32; stub@aarch64-linux-gnu-gcc), programs=NAME=PATH:..., keep=WORD:... (see shim.c).
+shim() {
+    local stub= compiler=gcc flags=() programs= keep=
+    while [ "$1" != -- ]; do
+        case $1 in
+            real) ;;
+            stub) stub=$work/stub.o ;;
+            stub@*) stub=$work/stub.o compiler=${1#stub@} ;;
+            programs=*) programs=${1#*=} ;;
+            keep=*) keep=${1#*=} ;;
+            *) flags+=("$1") ;;
+        esac
+        shift
+    done
+    shift
+    make_shim
+    [ -z "$stub" ] || "$compiler" "${flags[@]}" -c -x c /dev/null -o "$stub"
+    env PATH="$work/bin:$PATH" CORPORA_LOG="$log" CORPORA_REAL_PATH=/usr/bin ${stub:+CORPORA_STUB="$stub"} \
+        ${programs:+CORPORA_PROGRAMS="$programs"} ${keep:+CORPORA_REAL="$keep"} "$@"
+}
+# called FLAGS... FILE...: writes down `FLAGS -c FILE` for each FILE, as if it had been called here.
+called() {
+    local words=() file
+    while [ "$1" != -- ]; do words+=("$1"); shift; done
+    shift
+    for file in "$@"; do printf '%s\0' $((${#words[@]} + 2)) "$PWD" "${words[@]}" -c "$file" >> "$log"; done
+}
+# Builds go on where a stub does not do: a link may fail, the compiles are what we want.
+lenient() { "$@" || echo "corpora: goes on although it failed: $*"; }
+
+# --- recipes: each runs in a copy of the source ------------------------------------------------------------------------
+zlib_aarch64() {
+    CHOST=aarch64-linux-gnu ./configure
+    lenient shim stub@aarch64-linux-gnu-gcc -- make -k -j2 all
+}
+lua_m32() { # Debian's Makefile compiles every file as C and as C++, through libtool; the objects are all we want.
+    echo '#define DEB_HOST_MULTIARCH "i386-linux-gnu"' > src/lua5.4-deb-multiarch.h
+    shim stub -m32 -- make -C src -j2 o LIBTOOL="sh -c 'shift 2; exec \"\$\$@\"' sh" \
+        MYCFLAGS="-m32 -O2 -DLUA_USE_LINUX" MYCXXFLAGS="-m32 -O2 -DLUA_USE_LINUX"
+}
+redis_clang() {
+    (cd deps/jemalloc && CC=clang-19 ./configure --with-version=5.2.1-0-g0 --with-jemalloc-prefix=je_)
+    lenient shim stub -- make -C deps/jemalloc -j2 -k lib/libjemalloc.a
+    lenient shim stub -- make -C src -j2 -k CC=clang-19 MALLOC=libc V=1 all
+}
+sqlite3() {
+    mkdir bld
+    { printf '%s\n' 'TOP = ..' 'BCC = /usr/bin/gcc -g -O0' 'AR = ar cr' 'RANLIB = ranlib' 'EXE =' 'SO = so' 'THREADLIB =' \
+        "TCC = gcc -O2 -g -MD -I. -DSQLITE_THREADSAFE=1 -DSQLITE_ENABLE_FTS3 -DSQLITE_ENABLE_RTREE -DSQLITE_ENABLE_FTS5" \
+        'OPTS =' 'TCL_FLAGS =' 'LIBTCL =' 'LIBREADLINE =' 'READLINE_FLAGS =' 'NAWK = awk'
+      cat main.mk; } > bld/Makefile
+    cd bld
+    shim stub -- make -j2 libsqlite3.a sqlite3.c
+    called gcc -g -O2 -fPIC -I. -I../src -I../ext/rtree -I../ext/fts3 -DSQLITE_TEST=1 -DSQLITE_CORE -I/usr/include/tcl8.6 -- \
+        ../src/test*.c ../src/tclsqlite.c sqlite3.c
+    called gcc -g -O2 -fPIC -I. -I../src -- ../ext/misc/*.c
+}
+coreutils() { # It runs what it builds.
+    FORCE_UNSAFE_CONFIGURE=1 ./configure --disable-nls CFLAGS=-O0
+    lenient shim real -- make -k -j2 all
+    lenient shim stub -- make -k -j2 -C gnulib-tests check TESTS=
+}
+curl() {
+    autoreconf -fi 2>&1 || :
+    ./configure --with-openssl --enable-debug --disable-dependency-tracking
+    lenient shim stub -- make -k -j2 V=1
+    lenient shim stub -- make -k -j2 V=1 -C tests
+    lenient shim stub -- make -k -j2 V=1 -C tests check TEST=:
+    lenient shim stub -- make -k -j2 V=1 -C docs/examples check
+}
+git() { lenient shim stub -- make -k -j2 V=1 NO_GETTEXT=1 NO_TCLTK=1 NO_PERL=1 NO_PYTHON=1 USE_LIBPCRE2=1 all test-tool; }
+busybox_aarch64() {
+    make defconfig HOSTCC=/usr/bin/gcc
+    lenient shim stub@aarch64-linux-gnu-gcc -- make -k -j2 ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- HOSTCC=/usr/bin/gcc
+}
+# with_cmake OPTIONS...: configures with real compiles, builds with stubs.
+with_cmake() {
+    local flags=()
+    while [ "$1" != -- ]; do flags+=("$1"); shift; done
+    shift
+    local source=$PWD
+    mkdir -p "$source/../build"
+    cd "$source/../build"
+    make_shim
+    env PATH="$work/bin:$PATH" CORPORA_REAL_PATH=/usr/bin \
+        cmake -G Ninja -DCMAKE_C_COMPILER="$work/bin/gcc" -DCMAKE_CXX_COMPILER="$work/bin/g++" "$@"
+    lenient shim stub "${flags[@]}" -- ninja -k 0 -j2
+}
+kconfig() {
+    with_cmake programs=kconfig_compiler_kf5=/usr/lib/x86_64-linux-gnu/libexec/kf5/kconfig_compiler_kf5 -- ../source
+}
+kcoreaddons() { with_cmake -- ../source; }
+abseil() {
+    with_cmake -- -DABSL_BUILD_TESTING=ON -DABSL_USE_EXTERNAL_GOOGLETEST=ON -DABSL_FIND_GOOGLETEST=ON \
+        -DCMAKE_CXX_STANDARD=17 ../source
+}
+protobuf() {
+    with_cmake programs=protoc-3.21.12.0=/usr/bin/protoc:protoc=/usr/bin/protoc -- \
+        -Dprotobuf_BUILD_TESTS=ON -Dprotobuf_USE_EXTERNAL_GTEST=ON ../source
+}
+openssl() {
+    ./Configure linux-x86_64
+    make -j2 build_generated
+    lenient shim stub -- make -k -j2
+}
+linux_tiny() {
+    make tinyconfig
+    lenient shim stub keep=vdso:realmode:/boot/ -- make -k -j2 HOSTCC=/usr/bin/gcc HOSTCXX=/usr/bin/g++ vmlinux
+}
+boost() {
+    local library
+    for library in libs/*/src; do
+        mapfile -t files < <(find "$library" -name '*.cpp' | sort)
+        [ ${#files[@]} = 0 ] || called g++ -O2 -std=gnu++14 -fPIC -I. -I"$library" -pthread -- "${files[@]}"
+    done
+    for library in preprocessor mpl phoenix fusion spirit proto typeof function bind lambda xpressive units \
+        multi_index asio hana wave local_function vmd signals2 type_erasure parameter msm metaparse; do
+        mapfile -t files < <(find "libs/$library" \( -path '*/example*/*' -o -path '*/test/*' \) -name '*.c*' | sort | awk 'NR % 4 == 1')
+        [ ${#files[@]} = 0 ] || called g++ -std=gnu++17 -I. -pthread -- "${files[@]}"
+    done
+}
+llvm() {
+    with_cmake programs=llvm-tblgen=/usr/lib/llvm-19/bin/llvm-tblgen:llvm-min-tblgen=/usr/lib/llvm-19/bin/llvm-tblgen -- \
+        -DLLVM_TARGETS_TO_BUILD=X86 -DCMAKE_BUILD_TYPE=Release -DLLVM_INCLUDE_TESTS=OFF -DLLVM_INCLUDE_BENCHMARKS=OFF \
+        -DLLVM_INCLUDE_EXAMPLES=OFF ../source/llvm
+}
+
+# --- preparing ---------------------------------------------------------------------------------------------------------
+# install NAME...: what the corpora need of this machine.
+install() {
+    local name package missing=()
+    for name in "$@"; do
+        for package in $(field "$name" 3); do
+            dpkg-query -W -f='${Status}' "$package" 2> /dev/null | grep -q 'ok installed' || missing+=("$package")
+        done
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if [ "$(id -u)" != 0 ]; then
+        echo "corpora: this machine lacks: ${missing[*]}" >&2
+        exit 1
+    fi
+    echo "corpora: installing ${missing[*]}" >&2
+    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-remove --no-install-recommends "${missing[@]}" > /dev/null
+}
+# prepare NAME: leaves $corpora/NAME/compile_commands.json.
+prepare() {
+    local name=$1 place=$corpora/$1 log=$corpora/$1/calls source
+    if [ -e "$place/compile_commands.json" ] && [ $fresh = no ]; then return 0; fi
+    install "$name"
+    source=$("$here/debian-source.sh" "$(field "$name" 2)")
+    echo "corpora: preparing $name" >&2
+    rm -rf "$place"
+    mkdir -p "$place"
+    : > "$log"
+    cp -a --reflink=auto "$source" "$place/source"
+    if ! (set -e; cd "$place/source"; "${name//-/_}") < /dev/null > "$place/log" 2>&1; then
+        tail -n 30 "$place/log" >&2
+        echo "corpora: $name cannot be prepared; see $place/log" >&2
+        return 1
+    fi
+    # Where CMake wrote the shim's own name, it is the real compiler that counts.
+    /usr/bin/python3 "$here/corpora/commands.py" "$log" "$place/compile_commands.json"
+    rm -f "$log"
+}
+
+bad=0
+for name in "${only[@]}"; do prepare "$name" || bad=1; done
+if [ $print = yes ]; then
+    for name in "${only[@]}"; do printf '%s\t%s\n' "$name" "$corpora/$name/compile_commands.json"; done
+fi
+[ $check = yes ] || exit $bad
