@@ -6,7 +6,7 @@
 //! path, shows that the compiler looks for that file even where no directory of its own has one.
 
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -74,7 +74,13 @@ impl Probe {
             .or_else(|| macros.family())
             .ok_or_else(|| unknown("-v printed no version"))?;
         let mut vouchers = vec![program];
+        vouchers.extend(told.specs().into_iter().map(Voucher::of));
         vouchers.extend(told.files.into_iter().map(Voucher::of));
+        let sources = match family {
+            CompilerFamily::Gcc { .. } => invocation.default_directories(&told.target),
+            CompilerFamily::Clang { .. } => told.bracket.clone(),
+        };
+        vouchers.extend(sources.into_iter().map(Voucher::of));
         vouchers.extend(told.missing.into_iter().map(Voucher::of));
         let oracle = CompilerOracle::new(invocation.clone(), Arc::clone(questions));
         Ok(Self {
@@ -90,7 +96,7 @@ impl Probe {
         })
     }
 
-    /// Whether compiler, its specs and its missing directories are as they were when it was asked.
+    /// Whether compiler, its specs, its own directories and its missing ones are as they were when it was asked.
     pub fn is_vouched(&self) -> bool {
         self.vouchers.iter().all(Voucher::holds)
     }
@@ -103,6 +109,34 @@ impl Invocation {
         command.args(self.words.iter().map(|word| OsStr::from_bytes(word)));
         command.args(["-x", language_name(self.language)]);
         command
+    }
+
+    /// Where gcc looks for the system's headers. It prints their real paths, which do not tell of the links on the way:
+    /// `SYSROOT/usr` that is made to lead elsewhere changes the answer, and nothing in it does.
+    fn default_directories(&self, target: &[u8]) -> Vec<PathBuf> {
+        let mut root = Vec::new();
+        let mut words = self.words.iter();
+        while let Some(word) = words.next() {
+            let value = match word.as_slice() {
+                b"--sysroot" | b"-isysroot" => words.next().map(Vec::as_slice),
+                word => word
+                    .strip_prefix(b"--sysroot=")
+                    .or_else(|| word.strip_prefix(b"-isysroot")),
+            };
+            if let Some(value) = value {
+                let cwd = self.cwd.as_deref().unwrap_or(Path::new("/"));
+                root = cwd.join(path(value)).into_os_string().into_vec();
+            }
+        }
+        let mut directories = Vec::new();
+        for place in [&b"/usr/include"[..], b"/usr/local/include"] {
+            let directory = [root.as_slice(), place].concat();
+            if !target.is_empty() {
+                directories.push(path(&[directory.as_slice(), b"/", target].concat()));
+            }
+            directories.push(path(&directory));
+        }
+        directories
     }
 }
 
@@ -198,6 +232,19 @@ impl Told {
             }
         }
         told
+    }
+
+    /// Where gcc looks for specs beside its own programs; it does not tell when it finds none.
+    fn specs(&self) -> Vec<PathBuf> {
+        let program = self.files.iter().find(|path| {
+            path.file_name()
+                .is_some_and(|name| name.as_bytes().starts_with(b"cc1"))
+        });
+        let Some(directory) = program.and_then(|program| program.parent()) else {
+            return Vec::new();
+        };
+        let places = ["specs", "../specs", "../../specs"];
+        places.map(|place| directory.join(place)).to_vec()
     }
 
     fn other_line(&mut self, line: &[u8]) {
