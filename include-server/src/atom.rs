@@ -3,10 +3,13 @@
 //! Only names and tokens of directive lines become atoms. The table never forgets; it grows with the distinct spellings of the
 //! directives seen, not with the number of files or requests.
 
-use std::sync::OnceLock;
+use std::cell::RefCell;
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, OnceLock};
 
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 
 /// An interned spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,10 +21,22 @@ const CHUNKS: usize = 22;
 type Chunk = Box<[OnceLock<&'static [u8]>]>;
 
 struct Interner {
-    numbers: DashMap<&'static [u8], u32>,
+    numbers: DashMap<&'static [u8], u32, RandomState>,
     next: AtomicU32,
-    /// Chunk `k` holds `FIRST_CHUNK << k` spellings, so that readers need no lock.
-    chunks: [OnceLock<Chunk>; CHUNKS],
+}
+
+/// Chunk `k` holds `FIRST_CHUNK << k` spellings, so that readers need no lock.
+static SPELLINGS: [OnceLock<Chunk>; CHUNKS] = [const { OnceLock::new() }; CHUNKS];
+
+/// The hash function of all spellings. Its key is random, so that no header can be made whose names collide.
+static HASH: LazyLock<RandomState> = LazyLock::new(RandomState::default);
+
+/// Spellings a thread remembers; a power of two.
+const RECENT: usize = 4096;
+
+thread_local! {
+    /// Atoms that this thread has met lately, by hash: most names of a file are found here without a lock.
+    static RECENT_ATOMS: RefCell<Vec<(&'static [u8], Atom)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The chunk and the place in it of an atom's number.
@@ -42,7 +57,7 @@ impl Interner {
             dashmap::Entry::Vacant(entry) => {
                 let number = self.next.fetch_add(1, Ordering::Relaxed);
                 let (chunk, at) = place(number);
-                let slots = self.chunks[chunk]
+                let slots = SPELLINGS[chunk]
                     .get_or_init(|| (0..FIRST_CHUNK << chunk).map(|_| OnceLock::new()).collect());
                 // The number is ours alone, so the slot is empty.
                 let _ = slots[at].set(kept);
@@ -53,33 +68,44 @@ impl Interner {
     }
 }
 
-fn interner() -> &'static Interner {
-    static INTERNER: OnceLock<Interner> = OnceLock::new();
-    INTERNER.get_or_init(|| {
-        let interner = Interner {
-            numbers: DashMap::new(),
-            next: AtomicU32::new(0),
-            chunks: std::array::from_fn(|_| OnceLock::new()),
-        };
-        for spelling in known::SPELLINGS {
-            interner.intern(spelling);
-        }
-        interner
-    })
-}
+static INTERNER: LazyLock<Interner> = LazyLock::new(|| {
+    let interner = Interner {
+        numbers: DashMap::with_hasher(HASH.clone()),
+        next: AtomicU32::new(0),
+    };
+    for spelling in known::SPELLINGS {
+        interner.intern(spelling);
+    }
+    interner
+});
 
 impl Atom {
     /// The atom of a spelling.
     pub fn of(spelling: &[u8]) -> Atom {
-        interner().intern(spelling)
+        RECENT_ATOMS.with_borrow_mut(|recent| {
+            if recent.is_empty() {
+                recent.resize(RECENT, (b"", known::EMPTY));
+            }
+            let place = HASH.hash_one(spelling) as usize % RECENT;
+            let (known, atom) = recent[place];
+            if known == spelling {
+                return atom;
+            }
+            let atom = INTERNER.intern(spelling);
+            recent[place] = (atom.spelling(), atom);
+            atom
+        })
     }
 
     /// The spelling.
     pub fn spelling(self) -> &'static [u8] {
         let (chunk, at) = place(self.0);
-        let slot = interner().chunks[chunk]
-            .get()
-            .and_then(|slots| slots[at].get());
+        let slots = SPELLINGS[chunk].get().or_else(|| {
+            // Only a known atom can come before the first one that was asked for.
+            LazyLock::force(&INTERNER);
+            SPELLINGS[chunk].get()
+        });
+        let slot = slots.and_then(|slots| slots[at].get());
         slot.copied().unwrap_or_default()
     }
 
@@ -91,7 +117,7 @@ impl Atom {
 
 /// How many atoms there are; every atom's number is below it.
 pub fn count() -> usize {
-    interner().next.load(Ordering::Relaxed) as usize
+    INTERNER.next.load(Ordering::Relaxed) as usize
 }
 
 /// Atoms with a meaning of their own; their numbers are fixed.
@@ -114,13 +140,47 @@ pub mod known {
         OPEN = b"(",
         CLOSE = b")",
         COMMA = b",",
+        NOT = b"!",
+        COMPLEMENT = b"~",
+        PLUS = b"+",
+        MINUS = b"-",
+        TIMES = b"*",
+        DIVIDE = b"/",
+        REMAINDER = b"%",
+        SHIFT_LEFT = b"<<",
+        SHIFT_RIGHT = b">>",
+        LESS = b"<",
+        GREATER = b">",
+        LESS_OR_EQUAL = b"<=",
+        GREATER_OR_EQUAL = b">=",
+        EQUAL = b"==",
+        NOT_EQUAL = b"!=",
+        BIT_AND = b"&",
+        BIT_XOR = b"^",
+        BIT_OR = b"|",
+        AND = b"&&",
+        OR = b"||",
+        QUESTION = b"?",
+        COLON = b":",
+        AND_ASSIGN = b"&=",
+        OR_ASSIGN = b"|=",
+        XOR_ASSIGN = b"^=",
+        WORD_AND = b"and",
+        WORD_AND_EQ = b"and_eq",
+        WORD_BITAND = b"bitand",
+        WORD_BITOR = b"bitor",
+        WORD_COMPL = b"compl",
+        WORD_NOT = b"not",
+        WORD_NOT_EQ = b"not_eq",
+        WORD_OR = b"or",
+        WORD_OR_EQ = b"or_eq",
+        WORD_XOR = b"xor",
+        WORD_XOR_EQ = b"xor_eq",
         HASH = b"#",
         PASTE = b"##",
         HASH_DIGRAPH = b"%:",
         PASTE_DIGRAPH = b"%:%:",
         ELLIPSIS = b"...",
-        LESS = b"<",
-        GREATER = b">",
         DEFINED = b"defined",
         VA_ARGS = b"__VA_ARGS__",
         VA_OPT = b"__VA_OPT__",

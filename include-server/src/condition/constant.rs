@@ -6,46 +6,9 @@ use crate::macros::Fault;
 
 /// The value of a preprocessing number, which must be an integer.
 pub(super) fn number(spelling: &[u8]) -> Result<Value, Fault> {
-    let invalid = || {
+    Value::of_number(spelling).ok_or_else(|| {
         let text = String::from_utf8_lossy(spelling).into_owned();
         Fault::Malformed(format!("\"{text}\" is not a valid integer constant in #if"))
-    };
-    let digits: Vec<u8> = spelling
-        .iter()
-        .copied()
-        .filter(|byte| *byte != b'\'')
-        .collect();
-    let (base, digits) = match digits.as_slice() {
-        [b'0', b'x' | b'X', rest @ ..] => (16, rest),
-        [b'0', b'b' | b'B', rest @ ..] => (2, rest),
-        [b'0', ..] => (8, digits.as_slice()),
-        all => (10, all),
-    };
-    let length = digits
-        .iter()
-        .take_while(|byte| (**byte as char).is_digit(base))
-        .count();
-    let (digits, suffix) = digits.split_at(length);
-    if digits.is_empty() {
-        return Err(invalid());
-    }
-    let mut bits = 0u64;
-    for byte in digits {
-        let digit = (*byte as char).to_digit(base).unwrap_or(0);
-        bits = bits
-            .wrapping_mul(u64::from(base))
-            .wrapping_add(u64::from(digit));
-    }
-    let suffix = suffix.to_ascii_lowercase();
-    let unsigned = match suffix.as_slice() {
-        b"" | b"l" | b"ll" | b"z" | b"i" | b"j" => false,
-        b"u" | b"ul" | b"ull" | b"lu" | b"llu" | b"uz" | b"zu" => true,
-        _ => return Err(invalid()),
-    };
-    // A constant too large for a signed type is unsigned.
-    Ok(Value {
-        bits,
-        unsigned: unsigned || (bits as i64) < 0,
     })
 }
 

@@ -3,65 +3,45 @@
 //! First the line is expanded into a flat list in which `defined`, `__has_include` and assertions are already numbers; then the list
 //! is evaluated, with `&&`, `||` and `?:` leaving their unused operands unevaluated (but parsed).
 
+mod arithmetic;
 mod constant;
+mod shortcut;
+
+pub use shortcut::shortcut;
 
 use crate::atom::{Atom, known};
 use crate::configuration::Dialect;
 use crate::macros::{Environment, Expander, Fault};
-use crate::program::{Kind, Token};
-
-/// A value in a condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Value {
-    /// Two's complement.
-    pub bits: u64,
-    /// Unsigned arithmetic applies.
-    pub unsigned: bool,
-}
-
-impl Value {
-    fn signed(value: i64) -> Value {
-        Value {
-            bits: value as u64,
-            unsigned: false,
-        }
-    }
-
-    fn truth(value: bool) -> Value {
-        Value::signed(i64::from(value))
-    }
-
-    fn is_true(self) -> bool {
-        self.bits != 0
-    }
-}
+use crate::program::{Binary, Kind, PRODUCT, Token, Unary, Value};
 
 /// The operator that a C++ operator's name stands for.
-pub fn operator_name(name: &[u8]) -> Option<&'static [u8]> {
+pub fn operator_name(name: Atom) -> Option<Atom> {
     Some(match name {
-        b"and" => b"&&",
-        b"and_eq" => b"&=",
-        b"bitand" => b"&",
-        b"bitor" => b"|",
-        b"compl" => b"~",
-        b"not" => b"!",
-        b"not_eq" => b"!=",
-        b"or" => b"||",
-        b"or_eq" => b"|=",
-        b"xor" => b"^",
-        b"xor_eq" => b"^=",
+        known::WORD_AND => known::AND,
+        known::WORD_AND_EQ => known::AND_ASSIGN,
+        known::WORD_BITAND => known::BIT_AND,
+        known::WORD_BITOR => known::BIT_OR,
+        known::WORD_COMPL => known::COMPLEMENT,
+        known::WORD_NOT => known::NOT,
+        known::WORD_NOT_EQ => known::NOT_EQUAL,
+        known::WORD_OR => known::OR,
+        known::WORD_OR_EQ => known::OR_ASSIGN,
+        known::WORD_XOR => known::BIT_XOR,
+        known::WORD_XOR_EQ => known::XOR_ASSIGN,
         _ => return None,
     })
 }
 
-/// Evaluates the condition that `expander` reads.
+/// Evaluates the condition that `expander` reads. `items` is memory to work in.
 pub fn evaluate<E: Environment>(
     expander: &mut Expander<'_, E>,
     dialect: &Dialect,
+    items: &mut Vec<Item>,
 ) -> Result<bool, Fault> {
-    let items = flatten(expander, dialect)?;
+    items.clear();
+    flatten(expander, dialect, items)?;
     let mut parser = Parser {
-        items: &items,
+        items,
         at: 0,
         depth: 0,
     };
@@ -78,30 +58,33 @@ pub fn evaluate<E: Environment>(
 fn text(item: &Item) -> String {
     match item {
         Item::Value(value) => value.bits.to_string(),
-        Item::Operator(operator) => String::from_utf8_lossy(operator).into_owned(),
+        Item::Operator(operator) => operator.display().into_owned(),
     }
 }
 
-enum Item {
+/// A condition's token after expansion.
+pub enum Item {
+    /// An operand.
     Value(Value),
-    Operator(&'static [u8]),
+    /// An operator.
+    Operator(Atom),
 }
 
 fn flatten<E: Environment>(
     expander: &mut Expander<'_, E>,
     dialect: &Dialect,
-) -> Result<Vec<Item>, Fault> {
-    let mut items = Vec::new();
+    items: &mut Vec<Item>,
+) -> Result<(), Fault> {
     loop {
         let token = expander.next(true)?;
         let item = match token.kind {
-            Kind::End => return Ok(items),
+            Kind::End => return Ok(()),
             Kind::Number => Item::Value(constant::number(token.spelling())?),
             Kind::Char => Item::Value(constant::character(token.spelling(), dialect)?),
             Kind::Punctuator if token.is(known::HASH) => {
                 Item::Value(Value::truth(assertion(expander)?))
             }
-            Kind::Punctuator => Item::Operator(token.spelling()),
+            Kind::Punctuator => Item::Operator(token.atom),
             Kind::Identifier if token.atom == known::DEFINED => {
                 Item::Value(Value::truth(defined(expander)?))
             }
@@ -118,7 +101,7 @@ fn flatten<E: Environment>(
 
 fn identifier(token: Token, dialect: &Dialect) -> Item {
     if dialect.operator_names
-        && let Some(operator) = operator_name(token.spelling())
+        && let Some(operator) = operator_name(token.atom)
     {
         return Item::Operator(operator);
     }
@@ -208,14 +191,14 @@ impl Parser<'_> {
         self.items.get(self.at)
     }
 
-    fn operator(&self) -> Option<&'static [u8]> {
+    fn operator(&self) -> Option<Atom> {
         match self.peek() {
-            Some(Item::Operator(operator)) => Some(operator),
+            Some(Item::Operator(operator)) => Some(*operator),
             _ => None,
         }
     }
 
-    fn accept(&mut self, operator: &[u8]) -> bool {
+    fn accept(&mut self, operator: Atom) -> bool {
         let accepted = self.operator() == Some(operator);
         self.at += usize::from(accepted);
         accepted
@@ -233,7 +216,7 @@ impl Parser<'_> {
 
     fn comma(&mut self, live: bool) -> Result<Value, Fault> {
         let mut value = self.conditional(live)?;
-        while self.accept(b",") {
+        while self.accept(known::COMMA) {
             value = self.conditional(live)?;
         }
         Ok(value)
@@ -242,11 +225,11 @@ impl Parser<'_> {
     fn conditional(&mut self, live: bool) -> Result<Value, Fault> {
         self.nested(|parser| {
             let condition = parser.binary(0, live)?;
-            if !parser.accept(b"?") {
+            if !parser.accept(known::QUESTION) {
                 return Ok(condition);
             }
             let first = parser.comma(live && condition.is_true())?;
-            if !parser.accept(b":") {
+            if !parser.accept(known::COLON) {
                 return Fault::malformed("'?' without following ':'");
             }
             let second = parser.conditional(live && !condition.is_true())?;
@@ -269,14 +252,18 @@ impl Parser<'_> {
             };
             self.at += 1;
             let right_live = match operator {
-                b"&&" => live && left.is_true(),
-                b"||" => live && !left.is_true(),
+                known::AND => live && left.is_true(),
+                known::OR => live && !left.is_true(),
                 _ => live,
             };
             let right = self.binary(precedence + 1, right_live)?;
             left = apply(operator, left, right, right_live)?;
         }
         Ok(left)
+    }
+
+    fn prefixed(&mut self, operator: Unary, live: bool) -> Result<Value, Fault> {
+        Ok(arithmetic::unary(operator, self.unary(live)?))
     }
 
     fn unary(&mut self, live: bool) -> Result<Value, Fault> {
@@ -296,106 +283,43 @@ impl Parser<'_> {
             };
             parser.at += 1;
             match item {
-                b"(" => {
+                known::OPEN => {
                     let value = parser.comma(live)?;
-                    match parser.accept(b")") {
+                    match parser.accept(known::CLOSE) {
                         true => Ok(value),
                         false => Fault::malformed("missing ')' in expression"),
                     }
                 }
-                b"+" => parser.unary(live),
-                b"-" => parser.unary(live).map(|value| Value {
-                    bits: value.bits.wrapping_neg(),
-                    ..value
-                }),
-                b"~" => parser.unary(live).map(|value| Value {
-                    bits: !value.bits,
-                    ..value
-                }),
-                b"!" => parser
-                    .unary(live)
-                    .map(|value| Value::truth(!value.is_true())),
+                known::PLUS => parser.unary(live),
+                known::MINUS => parser.prefixed(Unary::Negate, live),
+                known::COMPLEMENT => parser.prefixed(Unary::Complement, live),
+                known::NOT => parser.prefixed(Unary::Not, live),
                 other => Fault::malformed(format!(
                     "token \"{}\" is not valid here in #if",
-                    String::from_utf8_lossy(other)
+                    other.display()
                 )),
             }
         })
     }
 }
 
-fn precedence(operator: &[u8]) -> Option<u8> {
-    Some(match operator {
-        b"||" => 1,
-        b"&&" => 2,
-        b"|" => 3,
-        b"^" => 4,
-        b"&" => 5,
-        b"==" | b"!=" => 6,
-        b"<" | b">" | b"<=" | b">=" => 7,
-        b"<<" | b">>" => 8,
-        b"+" | b"-" => 9,
-        b"*" | b"/" | b"%" => 10,
-        _ => return None,
-    })
-}
-
-fn apply(operator: &[u8], left: Value, right: Value, live: bool) -> Result<Value, Fault> {
-    let unsigned = left.unsigned || right.unsigned;
-    let compare = |unsigned_result: bool, signed_result: bool| {
-        Value::truth(if unsigned {
-            unsigned_result
-        } else {
-            signed_result
-        })
-    };
-    let (a, b) = (left.bits, right.bits);
-    let (signed_a, signed_b) = (a as i64, b as i64);
-    let value = |bits| Value { bits, unsigned };
-    Ok(match operator {
-        b"||" => Value::truth(left.is_true() || right.is_true()),
-        b"&&" => Value::truth(left.is_true() && right.is_true()),
-        b"|" => value(a | b),
-        b"^" => value(a ^ b),
-        b"&" => value(a & b),
-        b"==" => Value::truth(a == b),
-        b"!=" => Value::truth(a != b),
-        b"<" => compare(a < b, signed_a < signed_b),
-        b">" => compare(a > b, signed_a > signed_b),
-        b"<=" => compare(a <= b, signed_a <= signed_b),
-        b">=" => compare(a >= b, signed_a >= signed_b),
-        b"<<" => shift(left, right, true),
-        b">>" => shift(left, right, false),
-        b"+" => value(a.wrapping_add(b)),
-        b"-" => value(a.wrapping_sub(b)),
-        b"*" => value(a.wrapping_mul(b)),
-        _ if b == 0 && !live => value(0),
-        _ if b == 0 => return Fault::malformed("division by zero in #if"),
-        b"/" if unsigned => value(a / b),
-        b"/" => value(signed_a.wrapping_div(signed_b) as u64),
-        _ if unsigned => value(a % b),
-        _ => value(signed_a.wrapping_rem(signed_b) as u64),
-    })
-}
-
-/// A shift by a negative number goes the other way; one by 64 or more leaves nothing but the sign.
-fn shift(left: Value, right: Value, to_left: bool) -> Value {
-    let negative = !right.unsigned && (right.bits as i64) < 0;
-    let count = if negative {
-        right.bits.wrapping_neg()
-    } else {
-        right.bits
-    };
-    let to_left = to_left != negative;
-    let bits = match (to_left, left.unsigned) {
-        (true, _) if count >= 64 => 0,
-        (true, _) => left.bits << count,
-        (false, true) if count >= 64 => 0,
-        (false, true) => left.bits >> count,
-        (false, false) => ((left.bits as i64) >> count.min(63)) as u64,
-    };
-    Value {
-        bits,
-        unsigned: left.unsigned,
+fn precedence(operator: Atom) -> Option<u8> {
+    match operator {
+        known::DIVIDE | known::REMAINDER => Some(PRODUCT),
+        _ => Binary::of(operator).map(|(_, precedence)| precedence),
     }
+}
+
+fn apply(operator: Atom, left: Value, right: Value, live: bool) -> Result<Value, Fault> {
+    if let Some((operator, _)) = Binary::of(operator) {
+        return Ok(arithmetic::binary(operator, left, right));
+    }
+    if right.bits == 0 && live {
+        return Fault::malformed("division by zero in #if");
+    }
+    Ok(arithmetic::divide(
+        operator == known::REMAINDER,
+        left,
+        right,
+    ))
 }

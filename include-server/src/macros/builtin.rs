@@ -32,6 +32,24 @@ pub enum Builtin {
     Question,
 }
 
+impl Builtin {
+    /// In the order of their numbers.
+    pub const ALL: [Builtin; 12] = [
+        Builtin::File,
+        Builtin::FileName,
+        Builtin::BaseFile,
+        Builtin::Line,
+        Builtin::IncludeLevel,
+        Builtin::Counter,
+        Builtin::Moment,
+        Builtin::Pragma,
+        Builtin::HasInclude,
+        Builtin::HasIncludeNext,
+        Builtin::HasEmbed,
+        Builtin::Question,
+    ];
+}
+
 /// The built-in names of a compiler and language, with what they are.
 pub fn names(family: CompilerFamily, language: Language) -> impl Iterator<Item = (Atom, Builtin)> {
     let assembler = language == Language::AsmWithCpp;

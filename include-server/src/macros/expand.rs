@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
+use super::substitute::Argument;
 use super::{Builtin, Definition, Macros};
 use crate::atom::{Atom, known};
 use crate::configuration::{LexingMode, Question};
 use crate::decline::Decline;
-use crate::program::{Kind, NO_EXPAND, Program, SPACE, Token, TokenRange};
+use crate::program::{Kind, NO_EXPAND, Program, SPACE, Token};
 
 /// Why expansion or evaluation stops.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,13 +63,13 @@ pub struct Rules {
     pub padding: bool,
 }
 
-enum Tokens {
-    Program(Arc<Program>, TokenRange),
+enum Tokens<'e> {
+    Kept(&'e [Token]),
     Owned(Vec<Token>),
 }
 
-struct Context {
-    tokens: Tokens,
+struct Context<'e> {
+    tokens: Tokens<'e>,
     at: usize,
     /// The macro to enable again when the list is used up.
     name: Option<Atom>,
@@ -78,11 +79,12 @@ struct Context {
     first_space: Option<bool>,
 }
 
-impl Context {
+impl Context<'_> {
+    #[inline]
     fn take(&mut self) -> Option<Token> {
         let tokens = match &self.tokens {
-            Tokens::Program(program, range) => program.tokens(*range),
-            Tokens::Owned(tokens) => tokens,
+            Tokens::Kept(tokens) => tokens,
+            Tokens::Owned(tokens) => tokens.as_slice(),
         };
         let mut token = *tokens.get(self.at)?;
         if self.at == 0
@@ -95,18 +97,46 @@ impl Context {
     }
 }
 
+/// Memory that expansion works in, kept from one line to the next.
+#[derive(Default)]
+pub struct Workspace {
+    /// Empty between lines.
+    contexts: Vec<Context<'static>>,
+    /// Empty lists.
+    lists: Vec<Vec<Token>>,
+    /// Empty lists of arguments.
+    arguments: Vec<Vec<Argument>>,
+    /// Tokens that may still be produced in this translation unit.
+    pub budget: u64,
+}
+
+/// Lists kept at most.
+const LISTS_KEPT: usize = 64;
+/// The largest list kept, in tokens.
+const LIST_KEPT: usize = 4096;
+
+/// An empty vector with the same memory, for things of another lifetime: `collect` works in place.
+fn recycled<'b>(mut contexts: Vec<Context<'_>>) -> Vec<Context<'b>> {
+    contexts.clear();
+    contexts
+        .into_iter()
+        .filter_map(|_| None::<Context<'b>>)
+        .collect()
+}
+
 /// How deep arguments may nest in arguments.
 const NESTING_LIMIT: u32 = 256;
 
 /// Reads one directive's tokens with expansion.
 pub struct Expander<'e, E: Environment> {
     pub(super) macros: &'e mut Macros,
+    /// The programs that definitions refer to.
+    programs: &'e [Arc<Program>],
     environment: &'e mut E,
     pub(super) rules: Rules,
-    contexts: Vec<Context>,
+    contexts: Vec<Context<'e>>,
     nesting: u32,
-    /// Tokens that may still be produced.
-    budget: &'e mut u64,
+    workspace: &'e mut Workspace,
 }
 
 impl<E: Environment> Drop for Expander<'_, E> {
@@ -115,6 +145,7 @@ impl<E: Environment> Drop for Expander<'_, E> {
         while !self.contexts.is_empty() {
             self.pop();
         }
+        self.workspace.contexts = recycled(std::mem::take(&mut self.contexts));
     }
 }
 
@@ -122,26 +153,58 @@ impl<'e, E: Environment> Expander<'e, E> {
     /// An expander of one line.
     pub fn new(
         macros: &'e mut Macros,
+        programs: &'e [Arc<Program>],
         environment: &'e mut E,
         rules: Rules,
-        budget: &'e mut u64,
-        program: Arc<Program>,
-        line: TokenRange,
+        workspace: &'e mut Workspace,
+        line: &'e [Token],
     ) -> Expander<'e, E> {
-        let base = Context {
-            tokens: Tokens::Program(program, line),
+        let mut contexts = recycled(std::mem::take(&mut workspace.contexts));
+        contexts.push(Context {
+            tokens: Tokens::Kept(line),
             at: 0,
             name: None,
             barrier: true,
             first_space: None,
-        };
+        });
         Expander {
             macros,
+            programs,
             environment,
             rules,
-            contexts: vec![base],
+            contexts,
             nesting: 0,
-            budget,
+            workspace,
+        }
+    }
+
+    /// An empty list.
+    pub(super) fn list(&mut self) -> Vec<Token> {
+        self.workspace.lists.pop().unwrap_or_default()
+    }
+
+    /// Keeps a list's memory.
+    pub(super) fn keep(&mut self, mut list: Vec<Token>) {
+        if self.workspace.lists.len() < LISTS_KEPT && list.capacity() <= LIST_KEPT {
+            list.clear();
+            self.workspace.lists.push(list);
+        }
+    }
+
+    /// An empty list of arguments.
+    pub(super) fn argument_list(&mut self) -> Vec<Argument> {
+        self.workspace.arguments.pop().unwrap_or_default()
+    }
+
+    fn keep_arguments(&mut self, mut arguments: Vec<Argument>) {
+        for argument in arguments.drain(..) {
+            self.keep(argument.raw);
+            if let Some(expanded) = argument.expanded {
+                self.keep(expanded);
+            }
+        }
+        if self.workspace.arguments.len() < LISTS_KEPT && arguments.capacity() <= LIST_KEPT {
+            self.workspace.arguments.push(arguments);
         }
     }
 
@@ -183,10 +246,10 @@ impl<'e, E: Environment> Expander<'e, E> {
 
     /// Takes `count` tokens from the budget.
     pub(super) fn spend(&mut self, count: usize) -> Result<(), Fault> {
-        *self.budget = self
-            .budget
-            .checked_sub(count as u64)
-            .ok_or(Fault::TooMuchWork)?;
+        match self.workspace.budget.checked_sub(count as u64) {
+            Some(left) => self.workspace.budget = left,
+            None => return Err(Fault::TooMuchWork),
+        }
         Ok(())
     }
 
@@ -207,11 +270,14 @@ impl<'e, E: Environment> Expander<'e, E> {
     }
 
     fn pop(&mut self) {
-        if let Some(Context {
-            name: Some(name), ..
-        }) = self.contexts.pop()
-        {
+        let Some(context) = self.contexts.pop() else {
+            return;
+        };
+        if let Some(name) = context.name {
             self.macros.set_disabled(name, false);
+        }
+        if let Tokens::Owned(tokens) = context.tokens {
+            self.keep(tokens);
         }
     }
 
@@ -245,7 +311,8 @@ impl<'e, E: Environment> Expander<'e, E> {
 
     /// Pushes the replacement of a macro; false when it is function-like and no `(` follows.
     fn enter(&mut self, name: Token, program: u32, index: u32) -> Result<bool, Fault> {
-        let program = Arc::clone(self.macros.program(program));
+        let programs: &'e [Arc<Program>] = self.programs;
+        let program: &'e Program = &programs[program as usize];
         let definition = &program.macros[index as usize];
         let mut arguments = Vec::new();
         if let Some(parameters) = &definition.parameters {
@@ -258,9 +325,11 @@ impl<'e, E: Environment> Expander<'e, E> {
         }
         let space = self.rules.mode.clang.then_some(name.has_space());
         let tokens = if definition.needs_substitution {
-            Tokens::Owned(self.substitute(&program, definition, &mut arguments)?)
+            let replacement = self.substitute(program, definition, &mut arguments)?;
+            self.keep_arguments(arguments);
+            Tokens::Owned(replacement)
         } else {
-            Tokens::Program(Arc::clone(&program), definition.body)
+            Tokens::Kept(program.tokens(definition.body))
         };
         self.macros.set_disabled(name.atom, true);
         self.contexts.push(Context {
@@ -284,15 +353,17 @@ impl<'e, E: Environment> Expander<'e, E> {
             return Err(Fault::TooMuchWork);
         }
         self.nesting += 1;
+        let mut list = self.list();
+        list.extend_from_slice(tokens);
         let base = Context {
-            tokens: Tokens::Owned(tokens.to_vec()),
+            tokens: Tokens::Owned(list),
             at: 0,
             name: None,
             barrier: true,
             first_space: None,
         };
         self.contexts.push(base);
-        let mut expanded = Vec::new();
+        let mut expanded = self.list();
         loop {
             let token = self.next_with_padding(true)?;
             if token.kind == Kind::End {

@@ -8,20 +8,18 @@ mod expand;
 mod substitute;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 pub use builtin::{Builtin, names as builtin_names};
-pub use expand::{Environment, Expander, Fault, HeaderName, Rules};
+pub use expand::{Environment, Expander, Fault, HeaderName, Rules, Workspace};
 
 use crate::atom::Atom;
-use crate::program::Program;
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Definition {
-    /// A macro of `Macros::programs[program]`.
+    /// A macro of one of the scan's programs; program 0 is the compiler's built-ins.
     User {
-        /// Index of the program.
+        /// Index of the program among those of the scan.
         program: u32,
         /// Index of the macro in it.
         index: u32,
@@ -30,11 +28,42 @@ pub enum Definition {
     Builtin(Builtin),
 }
 
+/// A name's definition in eight bytes: from the highest bit, 16 of generation, one that disables, 23 of program, 24 of index.
+/// A slot of another generation is one of an undefined name; generation 0 never comes.
 #[derive(Clone, Copy, Default)]
-struct Slot {
-    generation: u32,
-    disabled: bool,
-    definition: Option<Definition>,
+struct Slot(u64);
+
+const GENERATION: u32 = 48;
+const DISABLED: u64 = 1 << 47;
+const PROGRAM: u32 = 24;
+/// In the place of a program's number: the index is that of a built-in.
+const BUILTIN: u32 = (1 << 23) - 1;
+
+impl Slot {
+    #[inline]
+    fn new(generation: u16, definition: Definition) -> Slot {
+        let (program, index) = match definition {
+            Definition::User { program, index } => (program, index),
+            Definition::Builtin(builtin) => (BUILTIN, builtin as u32),
+        };
+        debug_assert!(program <= BUILTIN && index < 1 << PROGRAM);
+        Slot(u64::from(generation) << GENERATION | u64::from(program) << PROGRAM | u64::from(index))
+    }
+
+    #[inline]
+    fn generation(self) -> u16 {
+        (self.0 >> GENERATION) as u16
+    }
+
+    #[inline]
+    fn definition(self) -> Definition {
+        let program = (self.0 >> PROGRAM) as u32 & BUILTIN;
+        let index = self.0 as u32 & ((1 << PROGRAM) - 1);
+        match program {
+            BUILTIN => Definition::Builtin(Builtin::ALL[index as usize % Builtin::ALL.len()]),
+            _ => Definition::User { program, index },
+        }
+    }
 }
 
 /// Which groups of built-in macros a pragma may have changed in a way the scanner does not know.
@@ -50,9 +79,7 @@ pub struct Doubt {
 #[derive(Default)]
 pub struct Macros {
     slots: Vec<Slot>,
-    generation: u32,
-    /// Programs whose macros are referred to; index 0 is the compiler's built-ins.
-    programs: Vec<Arc<Program>>,
+    generation: u16,
     pushed: HashMap<Atom, Vec<Option<Definition>>>,
     assertions: Vec<(Atom, Vec<u8>)>,
     /// What pragmas have put in doubt.
@@ -71,38 +98,45 @@ impl Macros {
                 self.generation = 1;
             }
         }
-        self.programs.clear();
         self.pushed.clear();
         self.assertions.clear();
         self.doubt = Doubt::default();
         self.doubtful_read = None;
     }
 
-    /// Adds a program and returns its index.
-    pub fn add_program(&mut self, program: Arc<Program>) -> u32 {
-        self.programs.push(program);
-        self.programs.len() as u32 - 1
-    }
-
-    /// The program with that index.
-    pub fn program(&self, index: u32) -> &Arc<Program> {
-        &self.programs[index as usize]
-    }
-
     /// What `name` stands for.
     #[inline]
     pub fn get(&self, name: Atom) -> Option<Definition> {
         match self.slots.get(name.0 as usize) {
-            Some(slot) if slot.generation == self.generation => slot.definition,
+            Some(slot) if slot.generation() == self.generation => Some(slot.definition()),
             _ => None,
         }
+    }
+
+    /// Whether `name` is defined; a doubt about it is noted.
+    #[inline]
+    pub fn is_defined(&mut self, name: Atom) -> bool {
+        let generation = self
+            .slots
+            .get(name.0 as usize)
+            .map(|slot| slot.generation());
+        if self.is_any_doubt() {
+            return self.read(name).is_some();
+        }
+        generation == Some(self.generation)
+    }
+
+    /// Whether anything is in doubt.
+    #[inline]
+    pub fn is_any_doubt(&self) -> bool {
+        self.doubt.target || self.doubt.optimize
     }
 
     /// As [`Macros::get`], and notes when the answer is in doubt.
     #[inline]
     pub fn read(&mut self, name: Atom) -> Option<Definition> {
         let definition = self.get(name);
-        if (self.doubt.target || self.doubt.optimize) && self.is_doubtful(name, definition) {
+        if self.is_any_doubt() && self.is_doubtful(name, definition) {
             self.doubtful_read.get_or_insert(name);
         }
         definition
@@ -111,27 +145,33 @@ impl Macros {
     /// Defines or (with `None`) undefines `name`.
     #[inline]
     pub fn set(&mut self, name: Atom, definition: Option<Definition>) {
-        let index = name.0 as usize;
-        if index >= self.slots.len() {
-            self.slots
-                .resize((index + 1).max(crate::atom::count()), Slot::default());
-        }
-        self.slots[index] = Slot {
-            generation: self.generation,
-            disabled: false,
-            definition,
+        let slot = match definition {
+            Some(definition) => Slot::new(self.generation, definition),
+            None => Slot::default(),
         };
+        match self.slots.get_mut(name.0 as usize) {
+            Some(place) => *place = slot,
+            None => self.grow(name, slot),
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, name: Atom, slot: Slot) {
+        let index = name.0 as usize;
+        self.slots
+            .resize((index + 1).max(crate::atom::count()), Slot::default());
+        self.slots[index] = slot;
     }
 
     fn is_disabled(&self, name: Atom) -> bool {
         self.slots
             .get(name.0 as usize)
-            .is_some_and(|slot| slot.generation == self.generation && slot.disabled)
+            .is_some_and(|slot| slot.0 & DISABLED != 0)
     }
 
     fn set_disabled(&mut self, name: Atom, disabled: bool) {
         if let Some(slot) = self.slots.get_mut(name.0 as usize) {
-            slot.disabled = disabled;
+            slot.0 = slot.0 & !DISABLED | if disabled { DISABLED } else { 0 };
         }
     }
 

@@ -5,7 +5,8 @@ use super::expand::{Environment, Expander};
 use crate::atom::{Atom, known};
 use crate::lexer::Cursor;
 use crate::program::{
-    Kind, MacroDefinition, PASTE_LEFT, Parameters, Program, SOURCELESS, SPACE, STRINGIFY, Token,
+    Kind, MacroDefinition, NO_EXPAND, PASTE_LEFT, Parameters, Program, SOURCELESS, SPACE,
+    STRINGIFY, Token,
 };
 
 /// The largest replacement in tokens.
@@ -13,16 +14,34 @@ const REPLACEMENT_LIMIT: usize = 1 << 22;
 
 /// One argument of a call.
 pub(super) struct Argument {
-    raw: Vec<Token>,
-    expanded: Option<Vec<Token>>,
+    pub(super) raw: Vec<Token>,
+    pub(super) expanded: Option<Vec<Token>>,
     /// The call has no such argument at all (a variadic one left out).
     missing: bool,
+}
+
+impl Argument {
+    fn new(raw: Vec<Token>) -> Argument {
+        Argument {
+            raw,
+            expanded: None,
+            missing: false,
+        }
+    }
 }
 
 fn placemarker() -> Token {
     Token {
         kind: Kind::Placemarker,
         flags: 0,
+        atom: known::EMPTY,
+    }
+}
+
+fn padding(flags: u8) -> Token {
+    Token {
+        kind: Kind::Padding,
+        flags,
         atom: known::EMPTY,
     }
 }
@@ -39,7 +58,8 @@ impl<E: Environment> Expander<'_, E> {
         parameters: &Parameters,
     ) -> Result<Vec<Argument>, Fault> {
         let expected = parameters.names.len();
-        let mut arguments: Vec<Vec<Token>> = vec![Vec::new()];
+        let mut arguments = self.argument_list();
+        let mut current = self.list();
         let mut depth = 0u32;
         loop {
             let token = self.argument_token()?;
@@ -52,9 +72,10 @@ impl<E: Environment> Expander<'_, E> {
             if token.is(known::CLOSE) && depth == 0 {
                 break;
             }
-            let last_takes_all = parameters.variadic && arguments.len() == expected;
+            let last_takes_all = parameters.variadic && arguments.len() + 1 == expected;
             if token.is(known::COMMA) && depth == 0 && !last_takes_all {
-                arguments.push(Vec::new());
+                arguments.push(Argument::new(current));
+                current = self.list();
                 continue;
             }
             if token.is(known::OPEN) {
@@ -62,22 +83,22 @@ impl<E: Environment> Expander<'_, E> {
             } else if token.is(known::CLOSE) {
                 depth -= 1;
             }
-            if let Some(argument) = arguments.last_mut()
-                && !(argument.is_empty() && token.kind == Kind::Padding)
-            {
-                argument.push(token);
+            if !(current.is_empty() && token.kind == Kind::Padding) {
+                current.push(token);
             }
         }
+        arguments.push(Argument::new(current));
         for argument in &mut arguments {
             while argument
+                .raw
                 .last()
                 .is_some_and(|token| token.kind == Kind::Padding)
             {
-                argument.pop();
+                argument.raw.pop();
             }
         }
         let given = match (expected, arguments.as_slice()) {
-            (0, [only]) if only.is_empty() => 0,
+            (0, [only]) if only.raw.is_empty() => 0,
             _ => arguments.len(),
         };
         let omitted = parameters.variadic && given + 1 == expected;
@@ -89,22 +110,16 @@ impl<E: Environment> Expander<'_, E> {
         }
         let lone_empty = parameters.variadic
             && expected == 1
-            && arguments.first().is_some_and(Vec::is_empty)
+            && arguments[0].raw.is_empty()
             && !self.rules.strict_comma_paste;
-        let argument = |raw: Vec<Token>, missing| Argument {
-            raw,
-            expanded: None,
-            missing,
-        };
-        let mut list: Vec<Argument> = arguments
-            .into_iter()
-            .take(expected)
-            .map(|raw| argument(raw, lone_empty))
-            .collect();
+        arguments[0].missing = lone_empty;
+        arguments.truncate(expected);
         if omitted {
-            list.push(argument(Vec::new(), true));
+            let mut missing = Argument::new(self.list());
+            missing.missing = true;
+            arguments.push(missing);
         }
-        Ok(list)
+        Ok(arguments)
     }
 
     /// The replacement list with arguments put in and `##` done.
@@ -127,9 +142,21 @@ impl<E: Environment> Expander<'_, E> {
 
     fn expanded<'a>(&mut self, argument: &'a mut Argument) -> Result<&'a [Token], Fault> {
         if argument.expanded.is_none() {
+            if self.is_final(&argument.raw) {
+                return Ok(&argument.raw);
+            }
             argument.expanded = Some(self.expand_alone(&argument.raw)?);
         }
         Ok(argument.expanded.as_deref().unwrap_or_default())
+    }
+
+    /// Whether no token is a macro's name, so that expansion changes nothing.
+    fn is_final(&mut self, tokens: &[Token]) -> bool {
+        tokens.iter().all(|token| {
+            token.kind != Kind::Identifier
+                || token.flags & NO_EXPAND != 0
+                || !self.macros.is_defined(token.atom)
+        })
     }
 
     fn substitute_list(
@@ -138,21 +165,28 @@ impl<E: Environment> Expander<'_, E> {
         variadic: bool,
         arguments: &mut [Argument],
     ) -> Result<Vec<Token>, Fault> {
-        let mut out: Vec<Token> = Vec::new();
+        let mut out = self.list();
         let mut pastes = false;
         let mut at = 0;
         while at < body.len() {
             let token = body[at];
             at += 1;
             let mut pastes_next = token.flags & PASTE_LEFT != 0;
-            let mut piece: Vec<Token> = match token.kind {
+            // What is to be pasted is collected apart from the rest.
+            let apart = pastes;
+            let mut piece = match apart {
+                true => self.list(),
+                false => std::mem::take(&mut out),
+            };
+            let from = piece.len();
+            match token.kind {
                 Kind::Parameter => {
                     let is_variadic = variadic && token.atom.0 as usize + 1 == arguments.len();
                     let Some(argument) = arguments.get_mut(token.atom.0 as usize) else {
                         return Fault::malformed("a macro parameter without argument");
                     };
                     if token.flags & STRINGIFY != 0 {
-                        vec![self.stringify(&argument.raw, token.flags)]
+                        piece.push(self.stringify(&argument.raw, token.flags));
                     } else if pastes
                         && is_variadic
                         && out.last().is_some_and(|last| last.is(known::COMMA))
@@ -162,13 +196,19 @@ impl<E: Environment> Expander<'_, E> {
                         if argument.missing {
                             out.pop();
                         }
-                        or_placemarker(&argument.raw)
+                        push_or_placemarker(&argument.raw, &mut piece);
                     } else if pastes || pastes_next {
-                        or_placemarker(&argument.raw)
+                        push_or_placemarker(&argument.raw, &mut piece);
                     } else {
-                        let mut piece = self.expanded(argument)?.to_vec();
-                        self.surround(&mut piece, token);
-                        piece
+                        // gcc remembers the white space around an argument where a string may be made of it later.
+                        let pads = self.rules.padding && !self.rules.mode.clang;
+                        if pads {
+                            piece.push(padding(token.flags & SPACE));
+                        }
+                        piece.extend_from_slice(self.expanded(argument)?);
+                        if pads {
+                            piece.push(padding(SOURCELESS));
+                        }
                     }
                 }
                 Kind::Identifier if token.atom == known::VA_OPT && variadic => {
@@ -179,37 +219,41 @@ impl<E: Environment> Expander<'_, E> {
                         Some(last) => self.expanded(last)?.iter().any(is_real),
                         None => false,
                     };
-                    let mut piece = if present {
+                    let mut part = if present {
                         self.substitute_list(inner, variadic, arguments)?
                     } else {
                         Vec::new()
                     };
                     if token.flags & STRINGIFY != 0 {
-                        piece.retain(|token| token.kind != Kind::Placemarker);
-                        piece = vec![self.stringify(&piece, token.flags)];
-                    } else if piece.is_empty() {
-                        piece.push(placemarker());
+                        part.retain(|token| token.kind != Kind::Placemarker);
+                        part = vec![self.stringify(&part, token.flags)];
+                    } else if part.is_empty() {
+                        part.push(placemarker());
                     }
-                    piece
+                    piece.append(&mut part);
                 }
-                _ => vec![Token {
+                _ => piece.push(Token {
                     flags: token.flags & !PASTE_LEFT,
                     ..token
-                }],
+                }),
             };
             if self.rules.mode.clang && token.kind == Kind::Parameter {
-                inherit_space(&mut piece, token);
+                inherit_space(&mut piece[from..], token);
             }
-            if pastes && !piece.is_empty() {
-                while out.last().is_some_and(|last| last.kind == Kind::Padding) {
-                    out.pop();
-                }
-                let left = out.pop().unwrap_or_else(placemarker);
-                let first = piece[0];
-                self.paste(left, first, &mut out)?;
-                out.extend_from_slice(&piece[1..]);
+            if !apart {
+                out = piece;
             } else {
-                out.append(&mut piece);
+                if pastes && let Some((first, rest)) = piece.split_first() {
+                    while out.last().is_some_and(|last| last.kind == Kind::Padding) {
+                        out.pop();
+                    }
+                    let left = out.pop().unwrap_or_else(placemarker);
+                    self.paste(left, *first, &mut out)?;
+                    out.extend_from_slice(rest);
+                } else {
+                    out.append(&mut piece);
+                }
+                self.keep(piece);
             }
             if out.len() > REPLACEMENT_LIMIT {
                 return Err(Fault::TooMuchWork);
@@ -217,19 +261,6 @@ impl<E: Environment> Expander<'_, E> {
             pastes = pastes_next;
         }
         Ok(out)
-    }
-
-    /// gcc remembers the white space around an argument where a string may be made of it later.
-    fn surround(&self, piece: &mut Vec<Token>, parameter: Token) {
-        if self.rules.padding && !self.rules.mode.clang {
-            let padding = |flags| Token {
-                kind: Kind::Padding,
-                flags,
-                atom: known::EMPTY,
-            };
-            piece.insert(0, padding(parameter.flags & SPACE));
-            piece.push(padding(SOURCELESS));
-        }
     }
 
     /// `#`: the argument as a string literal.
@@ -314,15 +345,12 @@ impl<E: Environment> Expander<'_, E> {
     }
 }
 
-fn or_placemarker(tokens: &[Token]) -> Vec<Token> {
-    if tokens.iter().any(is_real) {
-        tokens
-            .iter()
-            .filter(|token| is_real(token))
-            .copied()
-            .collect()
-    } else {
-        vec![placemarker()]
+/// The argument's tokens, or a placemarker if there are none.
+fn push_or_placemarker(tokens: &[Token], piece: &mut Vec<Token>) {
+    let before = piece.len();
+    piece.extend(tokens.iter().copied().filter(is_real));
+    if piece.len() == before {
+        piece.push(placemarker());
     }
 }
 

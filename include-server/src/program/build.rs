@@ -3,8 +3,8 @@
 use memchr::memmem;
 
 use super::{
-    Directive, IncludeStyle, Kind, Mention, Op, Program, SPACE, Target, Token, TokenRange, define,
-    pragma,
+    Condition, Directive, IncludeStyle, Mention, Message, Op, Program, SPACE, Step, Target, Token,
+    TokenRange, Unary, define, formula, pragma,
 };
 use crate::atom::{Atom, known};
 use crate::configuration::LexingMode;
@@ -70,6 +70,14 @@ struct Open {
     line: u32,
 }
 
+/// What a condition asks.
+enum Test {
+    Defined(Atom),
+    NotDefined(Atom),
+    /// An index of `Program::conditions`.
+    Other(u32),
+}
+
 pub(super) struct Builder<'a> {
     pub(super) cursor: Cursor<'a>,
     pub(super) mode: LexingMode,
@@ -113,7 +121,7 @@ impl Builder<'_> {
         self.find_guard();
     }
 
-    /// A guard is one group around all directives, that begins with `#ifndef X` (or `#if !defined X`) and has no other branch.
+    /// A guard is one group around all directives, that begins with `#ifndef X` (as `#if !defined X` does) and has no other branch.
     /// Text outside the group does not matter here, because text has no effect.
     fn find_guard(&mut self) {
         let program = &mut self.program;
@@ -126,24 +134,8 @@ impl Builder<'_> {
         if first.next as usize != last || program.broken.is_some() || last == 0 {
             return;
         }
-        program.guard = match &first.op {
-            Op::Ifndef(name) => Some(*name),
-            Op::If(range) => match &program.tokens[range.indices()] {
-                [not, defined, name]
-                    if is_not_defined(not, defined) && name.kind == Kind::Identifier =>
-                {
-                    Some(name.atom)
-                }
-                [not, defined, open, name, close]
-                    if is_not_defined(not, defined)
-                        && open.is(known::OPEN)
-                        && name.kind == Kind::Identifier
-                        && close.is(known::CLOSE) =>
-                {
-                    Some(name.atom)
-                }
-                _ => None,
-            },
+        program.guard = match first.op {
+            Op::Ifndef(name) => Some(name),
             _ => None,
         };
     }
@@ -178,8 +170,26 @@ impl Builder<'_> {
         });
     }
 
-    fn malformed(&mut self, what: &str, line: u32) {
-        self.push(Op::Malformed(what.into()), line);
+    /// A text for a person.
+    pub(super) fn message(&mut self, text: &str) -> Message {
+        self.program.messages.push(text.into());
+        Message(self.program.messages.len() as u32 - 1)
+    }
+
+    pub(super) fn malformed(&mut self, what: &str, line: u32) {
+        let message = self.message(what);
+        self.push(Op::Malformed(message), line);
+    }
+
+    /// One directive for each thing mentioned.
+    pub(super) fn push_mentions(&mut self, found: u16, line: u32) {
+        if found != 0 {
+            for mention in Mention::ALL {
+                if found & mention.bit() != 0 {
+                    self.push(Op::Mention(mention), line);
+                }
+            }
+        }
     }
 
     fn skip_line(&mut self) {
@@ -200,7 +210,7 @@ impl Builder<'_> {
     }
 
     /// As [`Builder::rest`], but a header name may follow `__has_include (`.
-    fn condition(&mut self) -> TokenRange {
+    fn condition(&mut self) -> Test {
         let start = self.program.tokens.len() as u32;
         let mut expects = 0;
         while let Some(raw) = self.next() {
@@ -220,9 +230,18 @@ impl Builder<'_> {
             self.cursor.set_angled(expects > 0);
         }
         self.cursor.set_angled(false);
-        TokenRange {
+        let tokens = TokenRange {
             start,
             end: self.program.tokens.len() as u32,
+        };
+        let steps = formula::add(&mut self.program, tokens);
+        match self.program.steps[steps.indices()] {
+            [Step::Defined(name)] => Test::Defined(name),
+            [Step::Defined(name), Step::Unary(Unary::Not)] => Test::NotDefined(name),
+            _ => {
+                self.program.conditions.push(Condition { tokens, steps });
+                Test::Other(self.program.conditions.len() as u32 - 1)
+            }
         }
     }
 
@@ -247,11 +266,7 @@ impl Builder<'_> {
             }
             at += 1;
         }
-        for mention in Mention::ALL {
-            if found & mention.bit() != 0 {
-                self.push(Op::Mention(mention), line);
-            }
-        }
+        self.push_mentions(found, line);
     }
 
     /// One line that begins with `#`.
@@ -285,8 +300,8 @@ impl Builder<'_> {
             }
             b"error" => {
                 let text = self.cursor.rest_of_line(&mut self.scratch);
-                let text = String::from_utf8_lossy(text).trim().to_string();
-                self.push(Op::Error(text.into()), line);
+                let text = self.message(String::from_utf8_lossy(text).trim());
+                self.push(Op::Error(text), line);
             }
             b"assert" | b"unassert" => {
                 let range = self.rest();
@@ -295,7 +310,10 @@ impl Builder<'_> {
             b"warning" | b"ident" | b"sccs" => {}
             b"__include_macros" if self.mode.clang => self.include(IncludeStyle::Include, line),
             b"__public_macro" | b"__private_macro" if self.mode.clang => {}
-            b"embed" => self.push(Op::Unsupported("#embed".into()), line),
+            b"embed" => {
+                let message = self.message("#embed");
+                self.push(Op::Unsupported(message), line);
+            }
             _ => self.conditional(&spelling, line),
         }
         self.skip_line();
@@ -305,8 +323,12 @@ impl Builder<'_> {
     fn conditional(&mut self, spelling: &[u8], line: u32) {
         match spelling {
             b"if" => {
-                let range = self.condition();
-                self.begin_group(Op::If(range), line);
+                let op = match self.condition() {
+                    Test::Defined(name) => Op::Ifdef(name),
+                    Test::NotDefined(name) => Op::Ifndef(name),
+                    Test::Other(index) => Op::If(index),
+                };
+                self.begin_group(op, line);
             }
             b"ifdef" | b"ifndef" => {
                 let positive = spelling == b"ifdef";
@@ -322,8 +344,12 @@ impl Builder<'_> {
                 self.begin_group(op, line);
             }
             b"elif" => {
-                let range = self.condition();
-                self.continue_group(Op::Elif(range), line);
+                let op = match self.condition() {
+                    Test::Defined(name) => Op::Elifdef(name),
+                    Test::NotDefined(name) => Op::Elifndef(name),
+                    Test::Other(index) => Op::Elif(index),
+                };
+                self.continue_group(op, line);
             }
             b"elifdef" | b"elifndef" if self.mode.elifdef => {
                 let positive = spelling == b"elifdef";
@@ -435,10 +461,6 @@ impl Builder<'_> {
         self.cursor.set_angled(false);
         target
     }
-}
-
-fn is_not_defined(not: &Token, defined: &Token) -> bool {
-    not.spelling() == b"!" && defined.atom == known::DEFINED
 }
 
 /// What one token of text or of a replacement list mentions; `previous` is the spelling before it.

@@ -2,28 +2,37 @@
 
 use super::build::{Builder, mentions};
 use super::{
-    Kind, MacroDefinition, Op, PASTE_LEFT, Parameters, SPACE, STRINGIFY, Token, TokenRange,
+    Kind, MacroDefinition, Meaning, Op, PASTE_LEFT, Parameters, SPACE, STRINGIFY, Token,
+    TokenRange, Value, formula,
 };
 use crate::atom::{Atom, known};
 use crate::lexer::Shape;
+
+/// Most macros of one file: a macro's number has 24 bits.
+const MOST: usize = 1 << 24;
 
 /// Parses what follows `#define` and adds the macro, or what is wrong with it.
 pub(super) fn define(builder: &mut Builder<'_>, line: u32) {
     let before = builder.program.tokens.len();
     match parse(builder) {
-        Ok(definition) => {
+        Ok((definition, mentioned)) => {
             let index = builder.program.macros.len() as u32;
+            builder.push(Op::Define(definition.name, index), line);
             builder.program.macros.push(definition);
-            builder.push(Op::Define(index), line);
+            builder.push_mentions(mentioned, line);
         }
         Err(what) => {
             builder.program.tokens.truncate(before);
-            builder.push(Op::Malformed(what.into()), line);
+            builder.malformed(what, line);
         }
     }
 }
 
-fn parse(builder: &mut Builder<'_>) -> Result<MacroDefinition, &'static str> {
+/// The macro, and what its replacement list mentions.
+fn parse(builder: &mut Builder<'_>) -> Result<(MacroDefinition, u16), &'static str> {
+    if builder.program.macros.len() >= MOST {
+        return Err("this file defines more macros than the scanner takes");
+    }
     let Some(raw) = builder.next() else {
         return Err("no macro name given in #define");
     };
@@ -34,7 +43,7 @@ fn parse(builder: &mut Builder<'_>) -> Result<MacroDefinition, &'static str> {
     if matches!(name, known::DEFINED | known::VA_ARGS) {
         return Err("this name cannot be a macro");
     }
-    if builder.mode.cxx && crate::condition::operator_name(name.spelling()).is_some() {
+    if builder.mode.cxx && crate::condition::operator_name(name).is_some() {
         return Err("a C++ operator's name cannot be a macro");
     }
     let parameters = match builder.cursor.peek() {
@@ -48,17 +57,38 @@ fn parse(builder: &mut Builder<'_>) -> Result<MacroDefinition, &'static str> {
     let mentions = body(builder, parameters.as_ref(), start as usize)?;
     let end = builder.program.tokens.len() as u32;
     let body = &builder.program.tokens[start as usize..];
+    let meaning = match &parameters {
+        None => meaning(body),
+        Some(_) => Meaning::Unknown,
+    };
     let needs_substitution = parameters.is_some()
         || body
             .iter()
             .any(|token| token.flags & (PASTE_LEFT | STRINGIFY) != 0);
-    Ok(MacroDefinition {
+    let definition = MacroDefinition {
         name,
         parameters,
         body: TokenRange { start, end },
         needs_substitution,
-        mentions,
-    })
+        meaning,
+    };
+    Ok((definition, mentions))
+}
+
+/// What an object-like macro with this replacement list stands for in a condition.
+fn meaning(body: &[Token]) -> Meaning {
+    let one = match body {
+        [one] => one,
+        [open, one, close] if open.is(known::OPEN) && close.is(known::CLOSE) => one,
+        _ => return Meaning::Unknown,
+    };
+    match one.kind {
+        Kind::Number => Value::of_number(one.spelling()).map_or(Meaning::Unknown, Meaning::Value),
+        Kind::Identifier if body.len() == 1 && formula::is_plain(one.atom) => {
+            Meaning::Alias(one.atom)
+        }
+        _ => Meaning::Unknown,
+    }
 }
 
 fn parse_parameters(builder: &mut Builder<'_>) -> Result<Parameters, &'static str> {

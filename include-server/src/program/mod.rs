@@ -4,12 +4,16 @@
 
 mod build;
 mod define;
+mod formula;
 mod pragma;
 mod token;
+mod value;
 
 use std::ops::Range;
 
+pub use formula::{Binary, PRODUCT, STACK, Step, Unary};
 pub use token::{Kind, NO_EXPAND, PASTE_LEFT, SOURCELESS, SPACE, STRINGIFY, Token};
+pub use value::Value;
 
 use crate::atom::Atom;
 use crate::configuration::LexingMode;
@@ -99,20 +103,20 @@ pub enum Pragma {
 }
 
 /// One directive, or a mention between directives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// `#define`: an index of `Program::macros`.
-    Define(u32),
+    /// `#define`: the name, and an index of `Program::macros`.
+    Define(Atom, u32),
     /// `#undef`
     Undefine(Atom),
-    /// `#if`
-    If(TokenRange),
+    /// `#if`: an index of `Program::conditions`. `#if defined X` is an `Ifdef`.
+    If(u32),
     /// `#ifdef`
     Ifdef(Atom),
     /// `#ifndef`
     Ifndef(Atom),
     /// `#elif`
-    Elif(TokenRange),
+    Elif(u32),
     /// `#elifdef`
     Elifdef(Atom),
     /// `#elifndef`
@@ -134,17 +138,21 @@ pub enum Op {
     /// `#assert` (`true`) or `#unassert`.
     Assertion(bool, TokenRange),
     /// `#error`, with its text.
-    Error(Box<str>),
+    Error(Message),
     /// A directive the compiler rejects.
-    Malformed(Box<str>),
+    Malformed(Message),
     /// Something the scanner does not follow.
-    Unsupported(Box<str>),
+    Unsupported(Message),
     /// Text mentions something.
     Mention(Mention),
 }
 
+/// A text for a person: an index of `Program::messages`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message(u32);
+
 /// A directive with its place and its jumps.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Directive {
     /// What it does.
     pub op: Op,
@@ -176,8 +184,28 @@ pub struct MacroDefinition {
     pub body: TokenRange,
     /// Whether the body holds `##`, parameters or `__VA_OPT__`, so that it must be worked on before it is read.
     pub needs_substitution: bool,
-    /// What the body mentions, as bits of `1 << Mention`.
-    pub mentions: u16,
+    /// What it stands for in a condition, where that can be told without expanding it.
+    pub meaning: Meaning,
+}
+
+/// What an object-like macro stands for in a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// One number, perhaps in parentheses.
+    Value(Value),
+    /// One other name.
+    Alias(Atom),
+    /// Only expansion tells.
+    Unknown,
+}
+
+/// What follows an `#if` or `#elif`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// As written.
+    pub tokens: TokenRange,
+    /// The steps that evaluate it without expansion; empty when there is no such shortcut.
+    steps: TokenRange,
 }
 
 impl Mention {
@@ -208,6 +236,14 @@ pub struct Program {
     pub directives: Vec<Directive>,
     /// What `Op::Define` refers to.
     pub macros: Vec<MacroDefinition>,
+    /// What `Op::If` and `Op::Elif` refer to.
+    pub conditions: Vec<Condition>,
+    /// What conditions refer to.
+    steps: Vec<Step>,
+    /// Numbers that steps refer to.
+    values: Vec<Value>,
+    /// What messages refer to.
+    messages: Vec<Box<str>>,
     /// What token ranges refer to.
     pub tokens: Vec<Token>,
     /// The macro that guards the whole file, if one does: when it is defined, the file does nothing.
@@ -220,6 +256,23 @@ impl Program {
     /// Lexes `bytes` and keeps the directives.
     pub fn build(bytes: &[u8], mode: LexingMode) -> Program {
         build::build(bytes, mode)
+    }
+
+    /// The steps that evaluate a condition without expansion, if there are any.
+    #[inline]
+    pub fn steps(&self, condition: &Condition) -> &[Step] {
+        &self.steps[condition.steps.indices()]
+    }
+
+    /// A number that a step refers to.
+    #[inline]
+    pub fn value(&self, index: u32) -> Value {
+        self.values[index as usize]
+    }
+
+    /// A message's text.
+    pub fn message(&self, message: Message) -> &str {
+        &self.messages[message.0 as usize]
     }
 
     /// The tokens of a range.

@@ -16,16 +16,14 @@ pub(super) fn pragma(builder: &mut Builder<'_>, line: u32) {
         b"pop_macro" => argument(builder).map(|name| Op::Pragma(Pragma::PopMacro(name))),
         b"GCC" => gcc(builder),
         b"clang" if builder.mode.clang => match word(builder).as_deref() {
-            Some(b"module" | b"include_instead") => Some(Op::Unsupported(
-                "#pragma clang module or include_instead".into(),
-            )),
+            Some(b"module" | b"include_instead") => {
+                unsupported(builder, "#pragma clang module or include_instead")
+            }
             Some(b"dependency") => dependency(builder),
             _ => None,
         },
-        b"include_alias" if builder.mode.clang => {
-            Some(Op::Unsupported("#pragma include_alias".into()))
-        }
-        b"hdrstop" => Some(Op::Unsupported("#pragma hdrstop".into())),
+        b"include_alias" if builder.mode.clang => unsupported(builder, "#pragma include_alias"),
+        b"hdrstop" => unsupported(builder, "#pragma hdrstop"),
         _ => None,
     };
     if let Some(op) = op {
@@ -39,9 +37,10 @@ fn gcc(builder: &mut Builder<'_>) -> Option<Op> {
         b"dependency" => dependency(builder),
         b"error" => {
             let text = builder.cursor.rest_of_line(&mut builder.scratch);
-            Some(Op::Error(String::from_utf8_lossy(text).trim().into()))
+            let message = builder.message(String::from_utf8_lossy(text).trim());
+            Some(Op::Error(message))
         }
-        b"pch_preprocess" => Some(Op::Unsupported("#pragma GCC pch_preprocess".into())),
+        b"pch_preprocess" => unsupported(builder, "#pragma GCC pch_preprocess"),
         // clang does not know the rest.
         _ if clang => None,
         b"target" => Some(Op::Pragma(Pragma::Target)),
@@ -51,6 +50,10 @@ fn gcc(builder: &mut Builder<'_>) -> Option<Op> {
         b"reset_options" => Some(Op::Pragma(Pragma::ResetOptions)),
         _ => None,
     }
+}
+
+fn unsupported(builder: &mut Builder<'_>, what: &str) -> Option<Op> {
+    Some(Op::Unsupported(builder.message(what)))
 }
 
 fn dependency(builder: &mut Builder<'_>) -> Option<Op> {

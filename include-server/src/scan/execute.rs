@@ -14,6 +14,24 @@ use crate::program::{
 };
 use crate::search::{Found, Origin};
 
+/// Where execution stands in a program.
+#[derive(Clone, Copy)]
+struct Position {
+    /// The index of the next directive.
+    at: usize,
+    /// Whether that directive asks if its branch is to be taken: an `#if`, or an `#elif` after branches that were not taken.
+    asks: bool,
+}
+
+impl Position {
+    fn after(at: usize) -> Position {
+        Position {
+            at: at.saturating_add(1),
+            asks: false,
+        }
+    }
+}
+
 impl Scan<'_> {
     /// Executes the files on the stack until fewer than `depth` are left.
     pub(super) fn execute(&mut self, depth: usize) -> Result<(), Decline> {
@@ -28,37 +46,38 @@ impl Scan<'_> {
         let Some(frame) = self.world.frames.last() else {
             return Ok(());
         };
-        let program = Arc::clone(&frame.program);
         let index = frame.program_index;
-        let mut position = frame.position;
-        while let Some(directive) = program.directives.get(position) {
-            self.spend_directive()?;
+        let mut position = Position {
+            at: frame.position,
+            asks: false,
+        };
+        while let Some(directive) = self.advance(index, &mut position)? {
             if let Some(frame) = self.world.frames.last_mut() {
                 frame.line = directive.line;
             }
-            position += 1;
-            match &directive.op {
-                Op::Define(number) => self.define(&program, index, *number)?,
-                Op::If(_) | Op::Ifdef(_) | Op::Ifndef(_) => {
-                    position = self.branch(&program, position - 1)?;
+            if position.asks {
+                position = match self.holds(index, directive.op)? {
+                    true => Position::after(position.at),
+                    false => Position {
+                        at: directive.next as usize,
+                        asks: true,
+                    },
+                };
+                continue;
+            }
+            position = Position::after(position.at);
+            if let Op::Include(style, target) = directive.op {
+                if let Some(frame) = self.world.frames.last_mut() {
+                    frame.position = position.at;
                 }
-                Op::Elif(_) | Op::Elifdef(_) | Op::Elifndef(_) | Op::Else => {
-                    position = directive.end as usize + 1
+                if self.include_directive(index, style, target)? {
+                    return Ok(());
                 }
-                Op::MalformedElif(what) => return Err(self.malformed(what)),
-                Op::Endif => {}
-                Op::Include(style, target) => {
-                    if let Some(frame) = self.world.frames.last_mut() {
-                        frame.position = position;
-                    }
-                    if self.include_directive(&program, *style, *target)? {
-                        return Ok(());
-                    }
-                }
-                _ => self.simple(directive, index, &program)?,
+            } else {
+                self.simple(&directive, index)?;
             }
         }
-        if let Some((line, what)) = program.broken {
+        if let Some((line, what)) = self.programs[index as usize].broken {
             if let Some(frame) = self.world.frames.last_mut() {
                 frame.line = line;
             }
@@ -68,8 +87,81 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn spend_directive(&mut self) -> Result<(), Decline> {
-        match self.directives_left.checked_sub(1) {
+    /// Executes what only defines, undefines, and asks for macros without expansion. Stops at any other directive, which it
+    /// returns, and at the end of the program. A scan spends its time here: nothing allocates, counts references or can fail.
+    fn advance(
+        &mut self,
+        index: u32,
+        position: &mut Position,
+    ) -> Result<Option<Directive>, Decline> {
+        let programs = self.programs.as_slice();
+        let program = &*programs[index as usize];
+        let macros = &mut self.macros;
+        // What a pragma has put in doubt is read with more care, elsewhere.
+        let careful = macros.is_any_doubt();
+        let mut executed = 0;
+        let Position { mut at, mut asks } = *position;
+        let stopped = loop {
+            let Some(directive) = program.directives.get(at) else {
+                break None;
+            };
+            executed += 1;
+            let holds = match directive.op {
+                Op::Define(name, number) => {
+                    let definition = Definition::User {
+                        program: index,
+                        index: number,
+                    };
+                    macros.set(name, Some(definition));
+                    true
+                }
+                Op::Undefine(name) => {
+                    macros.set(name, None);
+                    true
+                }
+                Op::Endif => true,
+                // The end of a branch that was taken.
+                Op::Elif(_) | Op::Elifdef(_) | Op::Elifndef(_) | Op::Else if !asks => {
+                    at = directive.end as usize;
+                    true
+                }
+                Op::Else => true,
+                Op::If(_)
+                | Op::Elif(_)
+                | Op::Ifdef(_)
+                | Op::Elifdef(_)
+                | Op::Ifndef(_)
+                | Op::Elifndef(_)
+                    if careful =>
+                {
+                    asks = true;
+                    break Some(*directive);
+                }
+                Op::Ifdef(name) | Op::Elifdef(name) => macros.is_defined(name),
+                Op::Ifndef(name) | Op::Elifndef(name) => !macros.is_defined(name),
+                Op::If(condition) | Op::Elif(condition) => {
+                    let condition = &program.conditions[condition as usize];
+                    match condition::shortcut(program, condition, macros, programs) {
+                        Some(holds) => holds,
+                        None => {
+                            asks = true;
+                            break Some(*directive);
+                        }
+                    }
+                }
+                _ => {
+                    asks = false;
+                    break Some(*directive);
+                }
+            };
+            asks = !holds;
+            at = match holds {
+                true => at.saturating_add(1),
+                false => directive.next as usize,
+            };
+        };
+        *position = Position { at, asks };
+        match self.directives_left.checked_sub(executed) {
             Some(left) => self.directives_left = left,
             None => {
                 return Err(Decline::TooMuchWork {
@@ -78,7 +170,17 @@ impl Scan<'_> {
                 });
             }
         }
-        Ok(())
+        Ok(stopped)
+    }
+
+    /// Whether the condition of an `#if`, an `#elif` or one of their like holds.
+    fn holds(&mut self, index: u32, op: Op) -> Result<bool, Decline> {
+        match op {
+            Op::If(condition) | Op::Elif(condition) => self.evaluate(index, condition),
+            Op::Ifdef(name) | Op::Elifdef(name) => self.is_defined(name),
+            Op::Ifndef(name) | Op::Elifndef(name) => Ok(!self.is_defined(name)?),
+            _ => Ok(true),
+        }
     }
 
     fn malformed(&self, what: &str) -> Decline {
@@ -95,80 +197,39 @@ impl Scan<'_> {
         }
     }
 
-    fn define(&mut self, program: &Program, index: u32, number: u32) -> Result<(), Decline> {
-        let definition = &program.macros[number as usize];
-        self.macros.set(
-            definition.name,
-            Some(Definition::User {
-                program: index,
-                index: number,
-            }),
-        );
-        if definition.mentions != 0 {
-            for mention in Mention::ALL {
-                if definition.mentions & mention.bit() != 0 {
-                    self.mention(mention)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// A directive that neither branches nor includes.
-    pub(super) fn simple(
-        &mut self,
-        directive: &Directive,
-        index: u32,
-        program: &Arc<Program>,
-    ) -> Result<(), Decline> {
-        match &directive.op {
-            Op::Define(number) => self.define(program, index, *number)?,
-            Op::Undefine(name) => self.macros.set(*name, None),
-            Op::Pragma(pragma) => self.pragma(program, *pragma)?,
-            Op::Line(range) => self.line(program, *range, true)?,
-            Op::Marker(range) => self.line(program, *range, false)?,
-            Op::Assertion(positive, range) => self.assertion(program, *positive, *range)?,
+    pub(super) fn simple(&mut self, directive: &Directive, index: u32) -> Result<(), Decline> {
+        let program = &self.programs[index as usize];
+        match directive.op {
+            Op::Define(name, number) => {
+                let definition = Definition::User {
+                    program: index,
+                    index: number,
+                };
+                self.macros.set(name, Some(definition));
+            }
+            Op::Undefine(name) => self.macros.set(name, None),
+            Op::Pragma(pragma) => self.pragma(index, pragma)?,
+            Op::Line(range) => self.line(index, range, true)?,
+            Op::Marker(range) => self.line(index, range, false)?,
+            Op::Assertion(positive, range) => self.assertion(index, positive, range)?,
             Op::Error(message) => {
                 return Err(Decline::ErrorDirective {
                     place: self.world.place(),
-                    message: message.to_string(),
+                    message: program.message(message).into(),
                 });
             }
-            Op::Malformed(what) => return Err(self.malformed(what)),
-            Op::Unsupported(what) => return Err(self.unsupported(what)),
-            Op::Mention(mention) => self.mention(*mention)?,
+            Op::Malformed(what) => return Err(self.malformed(program.message(what))),
+            Op::Unsupported(what) => return Err(self.unsupported(program.message(what))),
+            Op::MalformedElif(what) => return Err(self.malformed(what)),
+            Op::Mention(mention) => self.mention(mention)?,
             _ => {}
         }
         Ok(())
     }
 
-    /// The position after an `#if`, `#ifdef` or `#ifndef`: in the branch that is taken, or after the group.
-    fn branch(&mut self, program: &Arc<Program>, at: usize) -> Result<usize, Decline> {
-        let mut at = at;
-        loop {
-            let Some(directive) = program.directives.get(at) else {
-                // The group never ends; the file is broken, which its end says.
-                return Ok(program.directives.len());
-            };
-            if let Some(frame) = self.world.frames.last_mut() {
-                frame.line = directive.line;
-            }
-            let taken = match &directive.op {
-                Op::If(range) | Op::Elif(range) => self.evaluate(program, *range)?,
-                Op::Ifdef(name) | Op::Elifdef(name) => self.is_defined(*name)?,
-                Op::Ifndef(name) | Op::Elifndef(name) => !self.is_defined(*name)?,
-                Op::MalformedElif(what) => return Err(self.malformed(what)),
-                _ => true,
-            };
-            if taken {
-                return Ok(at + 1);
-            }
-            at = directive.next as usize;
-        }
-    }
-
     fn is_defined(&mut self, name: Atom) -> Result<bool, Decline> {
-        let defined = self.macros.read(name).is_some();
+        let defined = self.macros.is_defined(name);
         self.check_doubt()?;
         Ok(defined)
     }
@@ -192,7 +253,7 @@ impl Scan<'_> {
     /// Reads a directive's tokens; white space around arguments is remembered where a header name may come of them.
     fn read<T>(
         &mut self,
-        program: &Arc<Program>,
+        index: u32,
         range: TokenRange,
         padding: bool,
         read: impl FnOnce(&mut Expander<'_, World<'_>>) -> Result<T, Fault>,
@@ -201,16 +262,14 @@ impl Scan<'_> {
             padding,
             ..self.rules
         };
-        let program = Arc::clone(program);
         let outcome = {
-            let world = &mut self.world;
             let mut expander = Expander::new(
                 &mut self.macros,
-                world,
+                &self.programs,
+                &mut self.world,
                 rules,
-                &mut self.tokens_left,
-                program,
-                range,
+                &mut self.workspace,
+                self.programs[index as usize].tokens(range),
             );
             read(&mut expander)
         };
@@ -219,20 +278,19 @@ impl Scan<'_> {
         Ok(value)
     }
 
-    fn evaluate(&mut self, program: &Arc<Program>, range: TokenRange) -> Result<bool, Decline> {
+    fn evaluate(&mut self, index: u32, condition: u32) -> Result<bool, Decline> {
         let dialect = self.configuration.dialect;
-        self.read(program, range, false, |expander| {
-            condition::evaluate(expander, &dialect)
-        })
+        let tokens = self.programs[index as usize].conditions[condition as usize].tokens;
+        let mut items = std::mem::take(&mut self.items);
+        let holds = self.read(index, tokens, false, |expander| {
+            condition::evaluate(expander, &dialect, &mut items)
+        });
+        self.items = items;
+        holds
     }
 
-    fn assertion(
-        &mut self,
-        program: &Arc<Program>,
-        positive: bool,
-        range: TokenRange,
-    ) -> Result<(), Decline> {
-        let (predicate, answer) = self.read(program, range, false, |expander| {
+    fn assertion(&mut self, index: u32, positive: bool, range: TokenRange) -> Result<(), Decline> {
+        let (predicate, answer) = self.read(index, range, false, |expander| {
             condition::assertion_line(expander)
         })?;
         match (positive, answer) {
@@ -244,13 +302,8 @@ impl Scan<'_> {
     }
 
     /// `#line` and line markers change `__LINE__` and `__FILE__`, never the search directory.
-    fn line(
-        &mut self,
-        program: &Arc<Program>,
-        range: TokenRange,
-        expand: bool,
-    ) -> Result<(), Decline> {
-        let (number, name) = self.read(program, range, false, |expander| {
+    fn line(&mut self, index: u32, range: TokenRange, expand: bool) -> Result<(), Decline> {
+        let (number, name) = self.read(index, range, false, |expander| {
             Ok((expander.next(expand)?, expander.next(expand)?))
         })?;
         let value = std::str::from_utf8(number.spelling())
@@ -273,7 +326,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn pragma(&mut self, program: &Arc<Program>, pragma: Pragma) -> Result<(), Decline> {
+    fn pragma(&mut self, index: u32, pragma: Pragma) -> Result<(), Decline> {
         match pragma {
             Pragma::Once => {
                 if let Some(record) = self.world.frames.last().and_then(|frame| frame.record) {
@@ -283,7 +336,7 @@ impl Scan<'_> {
             Pragma::PushMacro(name) => self.macros.push(name),
             Pragma::PopMacro(name) => self.macros.pop(name),
             Pragma::Dependency(target) => {
-                if let Some((bracket, name)) = self.header(program, target)? {
+                if let Some((bracket, name)) = self.header(index, target)? {
                     self.world.find_only(IncludeStyle::Include, bracket, name)?;
                 }
             }
@@ -335,17 +388,13 @@ impl Scan<'_> {
     }
 
     /// The name and style (true for brackets) that an include means; `None` when it names nothing.
-    fn header(
-        &mut self,
-        program: &Arc<Program>,
-        target: Target,
-    ) -> Result<Option<(bool, Atom)>, Decline> {
+    fn header(&mut self, index: u32, target: Target) -> Result<Option<(bool, Atom)>, Decline> {
         let range = match target {
             Target::Quote(name) => return Ok(Some((false, name))),
             Target::Bracket(name) => return Ok(Some((true, name))),
             Target::Computed(range) => range,
         };
-        let parsed = self.read(program, range, true, |expander| {
+        let parsed = self.read(index, range, true, |expander| {
             let first = expander.next(true)?;
             expander.header_name(first)
         })?;
@@ -355,11 +404,11 @@ impl Scan<'_> {
     /// Executes an include; true when a file was pushed.
     fn include_directive(
         &mut self,
-        program: &Arc<Program>,
+        index: u32,
         style: IncludeStyle,
         target: Target,
     ) -> Result<bool, Decline> {
-        let Some((bracket, name)) = self.header(program, target)? else {
+        let Some((bracket, name)) = self.header(index, target)? else {
             return Err(self.malformed("#include expects \"FILENAME\" or <FILENAME>"));
         };
         if name.spelling().is_empty() {
@@ -413,7 +462,7 @@ impl Scan<'_> {
         let content = Arc::clone(&self.world.records[record].content);
         let program = content.program(self.rules.mode);
         if let Some(guard) = program.guard
-            && self.macros.read(guard).is_some()
+            && self.macros.is_defined(guard)
         {
             return Ok(false);
         }
@@ -424,15 +473,9 @@ impl Scan<'_> {
 
     /// Pushes a file.
     pub(super) fn enter(&mut self, record: usize, program: Arc<Program>, origin: (Origin, bool)) {
-        let index = self.macros.add_program(Arc::clone(&program));
+        let index = self.add_program(program);
         self.world.records[record].text_read = true;
-        let frame = Frame::new(
-            record,
-            &self.world.records[record].name,
-            program,
-            index,
-            origin,
-        );
+        let frame = Frame::new(record, &self.world.records[record].name, index, origin);
         self.world.frames.push(frame);
     }
 }

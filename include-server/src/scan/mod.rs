@@ -17,11 +17,12 @@ use std::sync::Arc;
 
 use crate::atom::Atom;
 use crate::closure::{Closure, ClosureFile, SearchKind};
+use crate::condition::Item;
 use crate::configuration::{CommandMacro, Configuration, Forced, TranslationUnit};
 use crate::decline::{Decline, Place};
 use crate::files::{FileTable, Status};
-use crate::macros::{self, Definition, Macros, Rules};
-use crate::program::{Op, Program};
+use crate::macros::{self, Definition, Macros, Rules, Workspace};
+use crate::program::{Directive, Op, Program};
 use crate::search::{Found, Origin};
 
 use options::OptionStack;
@@ -35,8 +36,17 @@ const TOKEN_BUDGET: u64 = 20_000_000;
 const INCLUDE_BUDGET: u64 = 1_000_000;
 
 thread_local! {
-    /// The macro table's memory, kept from one scan to the next.
-    static SPARE: RefCell<Option<Macros>> = const { RefCell::new(None) };
+    /// Memory of the last scan, for the next one.
+    static SPARE: RefCell<Option<Spare>> = const { RefCell::new(None) };
+}
+
+/// What a scan works in.
+#[derive(Default)]
+struct Spare {
+    macros: Macros,
+    programs: Vec<Arc<Program>>,
+    workspace: Workspace,
+    items: Vec<Item>,
 }
 
 /// Finds every file that the compile of `tu` would read.
@@ -45,15 +55,24 @@ pub fn scan(
     configuration: &Configuration,
     files: &FileTable,
 ) -> Result<Closure, Decline> {
-    let mut macros = SPARE
+    let Spare {
+        mut macros,
+        programs,
+        mut workspace,
+        items,
+    } = SPARE
         .with(|spare| spare.borrow_mut().take())
         .unwrap_or_default();
     macros.reset();
+    workspace.budget = TOKEN_BUDGET;
     let mut scan = Scan {
         tu,
         configuration,
         files,
         macros,
+        programs,
+        workspace,
+        items,
         world: World::new(tu, configuration, files),
         rules: Rules {
             mode: configuration.dialect.lexing,
@@ -61,14 +80,28 @@ pub fn scan(
             padding: false,
         },
         options: OptionStack::default(),
-        tokens_left: TOKEN_BUDGET,
         directives_left: DIRECTIVE_BUDGET,
         includes_left: INCLUDE_BUDGET,
         mentions: 0,
     };
     let outcome = scan.run();
-    let Scan { macros, world, .. } = scan;
-    SPARE.with(|spare| *spare.borrow_mut() = Some(macros));
+    let Scan {
+        macros,
+        mut programs,
+        workspace,
+        items,
+        world,
+        ..
+    } = scan;
+    programs.clear();
+    SPARE.with(|spare| {
+        *spare.borrow_mut() = Some(Spare {
+            macros,
+            programs,
+            workspace,
+            items,
+        })
+    });
     outcome.map(|()| closure(world))
 }
 
@@ -108,10 +141,15 @@ struct Scan<'s> {
     configuration: &'s Configuration,
     files: &'s FileTable,
     macros: Macros,
+    /// The programs that frames and definitions refer to; the first is the compiler's built-ins.
+    programs: Vec<Arc<Program>>,
+    /// What expansion works in, and the budget of tokens.
+    workspace: Workspace,
+    /// What the evaluation of conditions works in.
+    items: Vec<Item>,
     world: World<'s>,
     rules: Rules,
     options: OptionStack,
-    tokens_left: u64,
     directives_left: u64,
     includes_left: u64,
     /// Bits of what live text has mentioned.
@@ -119,6 +157,11 @@ struct Scan<'s> {
 }
 
 impl Scan<'_> {
+    fn add_program(&mut self, program: Arc<Program>) -> u32 {
+        self.programs.push(program);
+        self.programs.len() as u32 - 1
+    }
+
     fn run(&mut self) -> Result<(), Decline> {
         let source = self.source()?;
         self.predefine();
@@ -179,15 +222,14 @@ impl Scan<'_> {
         let program = self
             .files
             .generated(&self.configuration.builtins, self.rules.mode);
-        let index = self.macros.add_program(Arc::clone(&program));
+        let index = self.add_program(Arc::clone(&program));
         for (name, builtin) in
             macros::builtin_names(self.configuration.compiler, self.configuration.language)
         {
             self.macros.set(name, Some(Definition::Builtin(builtin)));
         }
         for directive in &program.directives {
-            if let Op::Define(number) = directive.op {
-                let name = program.macros[number as usize].name;
+            if let Op::Define(name, number) = directive.op {
                 self.macros.set(
                     name,
                     Some(Definition::User {
@@ -218,16 +260,19 @@ impl Scan<'_> {
             file: PathBuf::from("<command-line>"),
             line: 1,
         };
-        if program.directives.len() != self.tu.command_macros.len() || program.broken.is_some() {
+        let mentions = |directive: &&Directive| matches!(directive.op, Op::Mention(_));
+        let directives =
+            program.directives.len() - program.directives.iter().filter(mentions).count();
+        if directives != self.tu.command_macros.len() || program.broken.is_some() {
             return Err(Decline::Malformed {
                 place: place(),
                 what: "a -D, -U or -A that is no single directive".into(),
             });
         }
         self.world.frames.push(Frame::generated());
-        let index = self.macros.add_program(Arc::clone(&program));
+        let index = self.add_program(Arc::clone(&program));
         for directive in &program.directives {
-            self.simple(directive, index, &program)?;
+            self.simple(directive, index)?;
         }
         self.world.frames.pop();
         Ok(())

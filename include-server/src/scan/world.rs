@@ -12,7 +12,7 @@ use crate::configuration::{Configuration, Question, TranslationUnit};
 use crate::decline::{Decline, Place};
 use crate::files::{FileContent, FileTable, Snapshot, Status};
 use crate::macros::{Builtin, Environment, Fault, HeaderName};
-use crate::program::{IncludeStyle, Kind, Program, Token};
+use crate::program::{IncludeStyle, Kind, Token};
 use crate::search::{EffectivePath, Found, Origin, Start};
 
 /// A file found under a name.
@@ -31,8 +31,7 @@ pub(super) struct Record {
 pub(super) struct Frame {
     /// `None` for what the command line makes.
     pub(super) record: Option<usize>,
-    pub(super) program: Arc<Program>,
-    /// Index of the program among those of the macros.
+    /// Index of its program among those of the scan.
     pub(super) program_index: u32,
     pub(super) position: usize,
     origin: Origin,
@@ -52,14 +51,12 @@ impl Frame {
     pub(super) fn new(
         record: usize,
         name: &[u8],
-        program: Arc<Program>,
         program_index: u32,
         (origin, system): (Origin, bool),
     ) -> Frame {
         let length = memchr::memrchr(b'/', name).map_or(0, |slash| slash + 1);
         Frame {
             record: Some(record),
-            program,
             program_index,
             position: 0,
             origin,
@@ -75,7 +72,6 @@ impl Frame {
     pub(super) fn generated() -> Frame {
         Frame {
             record: None,
-            program: Arc::new(Program::default()),
             program_index: 0,
             position: 0,
             origin: Origin::Nowhere,
