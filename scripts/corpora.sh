@@ -7,7 +7,7 @@
 # ~/.cache/pumphouse-peers) so that all sources and generated headers are there. A compiler shim writes down every call;
 # most compiles only get an empty object. Then `include-server check` compares each command with the compiler's own -M.
 #
-# --list     names, packages, and which Debian packages of this machine each needs
+# --list     names, Debian source packages, how many commands at least, and what each needs on this machine
 # --quick    three small corpora, for CI
 # --prepare  no check; --fresh: prepare again what is prepared; --print: show where the compile_commands.json are
 # Run as root it installs what is missing; otherwise it says what is. Exits with 1 when a file is missing or extra.
@@ -19,24 +19,25 @@ export PUMPHOUSE_PEERS=$cache
 corpora=$cache/corpora
 jobs=2 check=yes fresh=no print=no only=()
 
-# name:package:needs; the order is that of a first run, small ones first. `needs` are Debian packages beyond gcc, g++, make.
+# name:package:commands:needs; the order is that of a first run, small ones first. A corpus with fewer commands is not what
+# it was when this was written: a failure. `needs` are Debian packages beyond gcc, g++ and make.
 table='
-zlib-aarch64:zlib:gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-lua-m32:lua5.4:gcc-12-multilib g++-12-multilib libc6-dev-i386
-redis-clang:redis:clang-19
-sqlite3:sqlite3:tcl
-coreutils:coreutils:
-curl:curl:libssl-dev zlib1g-dev
-git:git:libssl-dev zlib1g-dev libcurl4-openssl-dev libexpat1-dev libpcre2-dev
-busybox-aarch64:busybox:gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-kconfig:kconfig:cmake ninja-build extra-cmake-modules qtbase5-dev qttools5-dev qtdeclarative5-dev libkf5config-dev-bin
-kcoreaddons:kcoreaddons:cmake ninja-build extra-cmake-modules qtbase5-dev qttools5-dev qtdeclarative5-dev
-abseil:abseil:cmake ninja-build libgtest-dev libgmock-dev
-protobuf:protobuf:cmake ninja-build protobuf-compiler libgtest-dev libgmock-dev zlib1g-dev
-openssl:openssl:
-linux-tiny:linux:flex bison bc libelf-dev
-boost:boost1.74:zlib1g-dev libbz2-dev liblzma-dev libzstd-dev libicu-dev
-llvm:llvm-toolchain-19:cmake ninja-build llvm-19
+zlib-aarch64:zlib:34:gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+lua-m32:lua5.4:64:gcc-12-multilib g++-12-multilib libc6-dev-i386
+redis-clang:redis:140:clang-19
+sqlite3:sqlite3:200:tcl
+coreutils:coreutils:700:
+curl:curl:1900:libssl-dev zlib1g-dev
+git:git:490:libssl-dev zlib1g-dev libcurl4-openssl-dev libexpat1-dev libpcre2-dev
+busybox-aarch64:busybox:550:gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+kconfig:kconfig:75:cmake ninja-build extra-cmake-modules qtbase5-dev qttools5-dev qtdeclarative5-dev libkf5config-dev-bin
+kcoreaddons:kcoreaddons:170:cmake ninja-build extra-cmake-modules qtbase5-dev qttools5-dev qtdeclarative5-dev
+abseil:abseil:310:cmake ninja-build libgtest-dev libgmock-dev
+protobuf:protobuf:200:cmake ninja-build protobuf-compiler libgtest-dev libgmock-dev zlib1g-dev
+openssl:openssl:2100:
+linux-tiny:linux:430:flex bison bc libelf-dev
+boost:boost1.74:1000:zlib1g-dev libbz2-dev liblzma-dev libzstd-dev libicu-dev
+llvm:llvm-toolchain-19:2000:cmake ninja-build llvm-19
 '
 quick=(zlib-aarch64 lua-m32 redis-clang)
 
@@ -45,7 +46,7 @@ names() { awk -F: 'NF {print $1}' <<< "$table"; }
 
 while [ $# -gt 0 ]; do
     case $1 in
-        --list) awk -F: 'NF {printf "%-16s %-20s %s\n", $1, $2, $3}' <<< "$table"; exit ;;
+        --list) awk -F: 'NF {printf "%-16s %-20s %5s  %s\n", $1, $2, $3, $4}' <<< "$table"; exit ;;
         --quick) only=("${quick[@]}") ;;
         --prepare) check=no ;;
         --fresh) fresh=yes ;;
@@ -115,12 +116,12 @@ zlib_aarch64() {
 }
 lua_m32() { # Debian's Makefile compiles every file as C and as C++, through libtool; the objects are all we want.
     echo '#define DEB_HOST_MULTIARCH "i386-linux-gnu"' > src/lua5.4-deb-multiarch.h
+    # gcc-multilib would make this link in /usr/include; it cannot be installed beside cross compilers.
+    ln -s /usr/include/x86_64-linux-gnu/asm src/asm
     shim stub -m32 -- make -C src -j2 o LIBTOOL="sh -c 'shift 2; exec \"\$\$@\"' sh" \
-        MYCFLAGS="-m32 -O2 -DLUA_USE_LINUX" MYCXXFLAGS="-m32 -O2 -DLUA_USE_LINUX"
+        MYCFLAGS="-m32 -O2 -I. -DLUA_USE_LINUX" MYCXXFLAGS="-m32 -O2 -I. -DLUA_USE_LINUX"
 }
 redis_clang() {
-    (cd deps/jemalloc && CC=clang-19 ./configure --with-version=5.2.1-0-g0 --with-jemalloc-prefix=je_)
-    lenient shim stub -- make -C deps/jemalloc -j2 -k lib/libjemalloc.a
     lenient shim stub -- make -C src -j2 -k CC=clang-19 MALLOC=libc V=1 all
 }
 sqlite3() {
@@ -187,11 +188,12 @@ linux_tiny() {
     make tinyconfig
     lenient shim stub keep=vdso:realmode:/boot/ -- make -k -j2 HOSTCC=/usr/bin/gcc HOSTCXX=/usr/bin/g++ vmlinux
 }
-boost() {
+boost() { # As in Boost's own release, all headers are below one directory.
+    cp -r libs/*/include/boost libs/numeric/*/include/boost .
     local library
     for library in libs/*/src; do
         mapfile -t files < <(find "$library" -name '*.cpp' | sort)
-        [ ${#files[@]} = 0 ] || called g++ -O2 -std=gnu++14 -fPIC -I. -I"$library" -pthread -- "${files[@]}"
+        [ ${#files[@]} = 0 ] || called g++ -O2 -std=gnu++14 -fPIC -I. -I"$library" -I"$library/tr1" -pthread -- "${files[@]}"
     done
     for library in preprocessor mpl phoenix fusion spirit proto typeof function bind lambda xpressive units \
         multi_index asio hana wave local_function vmd signals2 type_erasure parameter msm metaparse; do
@@ -210,7 +212,7 @@ llvm() {
 install() {
     local name package missing=()
     for name in "$@"; do
-        for package in $(field "$name" 3); do
+        for package in $(field "$name" 4); do
             dpkg-query -W -f='${Status}' "$package" 2> /dev/null | grep -q 'ok installed' || missing+=("$package")
         done
     done
@@ -224,7 +226,7 @@ install() {
 }
 # prepare NAME: leaves $corpora/NAME/compile_commands.json.
 prepare() {
-    local name=$1 place=$corpora/$1 log=$corpora/$1/calls source
+    local name=$1 place=$corpora/$1 log=$corpora/$1/calls source count least
     if [ -e "$place/compile_commands.json" ] && [ $fresh = no ]; then return 0; fi
     install "$name"
     source=$("$here/debian-source.sh" "$(field "$name" 2)")
@@ -233,13 +235,16 @@ prepare() {
     mkdir -p "$place"
     : > "$log"
     cp -a --reflink=auto "$source" "$place/source"
-    if ! (set -e; cd "$place/source"; "${name//-/_}") < /dev/null > "$place/log" 2>&1; then
+    # A step that fails is told by what it leaves: too few commands.
+    (cd "$place/source" && "${name//-/_}") < /dev/null > "$place/log" 2>&1 || :
+    count=$(/usr/bin/python3 "$here/corpora/commands.py" "$log" "$place/compile_commands.json.new")
+    least=$(field "$name" 3)
+    if [ "$count" -lt "$least" ]; then
         tail -n 30 "$place/log" >&2
-        echo "corpora: $name cannot be prepared; see $place/log" >&2
+        echo "corpora: $name has $count commands instead of $least; see $place/log" >&2
         return 1
     fi
-    # Where CMake wrote the shim's own name, it is the real compiler that counts.
-    /usr/bin/python3 "$here/corpora/commands.py" "$log" "$place/compile_commands.json"
+    mv "$place/compile_commands.json.new" "$place/compile_commands.json"
     rm -f "$log"
 }
 
@@ -249,3 +254,17 @@ if [ $print = yes ]; then
     for name in "${only[@]}"; do printf '%s\t%s\n' "$name" "$corpora/$name/compile_commands.json"; done
 fi
 [ $check = yes ] || exit $bad
+
+# --- checking ----------------------------------------------------------------------------------------------------------
+program=$(readlink -f "${PROGRAMS:?PROGRAMS must name the directory of the programs}")/include-server
+for name in "${only[@]}"; do
+    [ -e "$corpora/$name/compile_commands.json" ] || continue
+    echo "corpora: checking $name" >&2
+    rm -f "$work/$name.jsonl"
+    began=$SECONDS status=0
+    "$program" check --json --jobs "$jobs" --compile-commands "$corpora/$name/compile_commands.json" > "$work/$name.jsonl" || status=$?
+    [ $status = 0 ] || bad=1
+    /usr/bin/python3 "$here/corpora/summary.py" row "$name" "$((SECONDS - began))" "$work/$name.jsonl" >> "$work/rows" || bad=1
+done
+/usr/bin/python3 "$here/corpora/summary.py" table "$work/rows"
+exit $bad

@@ -1,4 +1,4 @@
-"""commands.py LOG OUTPUT: makes compile_commands.json of what the shim wrote down.
+"""commands.py LOG OUTPUT: makes compile_commands.json of what the shim wrote down, and prints how many commands it has.
 
 Only compiles whose source and directory are still there count: a configure probe's are gone. The same command in the same
 directory counts once.
@@ -53,10 +53,9 @@ def entries(log):
 def main():
     log, output = sys.argv[1:]
     made = list(entries(log))
-    with open(output + ".new", "w") as file:
+    with open(output, "w") as file:
         json.dump(made, file, indent=0)
-    os.rename(output + ".new", output)
-    print(f"{len(made)} commands", file=sys.stderr)
+    print(len(made))
 
 
 if __name__ == "__main__":

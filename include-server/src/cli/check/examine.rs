@@ -36,8 +36,8 @@ pub(super) enum Outcome {
         missing: Vec<PathBuf>,
         extra: Vec<PathBuf>,
     },
-    /// The compiler accepts the command; the scanner does not answer.
-    Declined,
+    /// The compiler accepts the command; the scanner does not answer, for this reason.
+    Declined(Reason),
     /// The compiler does not accept the command.
     Refused,
     /// Not one compile of one source, so nobody will ever ask the scanner.
@@ -87,9 +87,10 @@ impl<'a> Examiner<'a> {
         let (meaning, closure) = match self.answerer.closure(&command.query) {
             Ok(answer) => answer,
             Err(doubt) => {
+                let reason = Reason::doubt(&doubt);
                 return Examined {
-                    not_pump: Some(by_words.unwrap_or_else(|| Reason::doubt(&doubt))),
-                    outcome: Outcome::Declined,
+                    not_pump: Some(by_words.unwrap_or_else(|| reason.clone())),
+                    outcome: Outcome::Declined(reason),
                 };
             }
         };

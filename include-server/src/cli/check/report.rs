@@ -12,6 +12,8 @@ use crate::cli::compile_commands::CompileCommand;
 
 /// Files named for a reason.
 const EXAMPLES: usize = 3;
+/// Reasons that are told without `--verbose`.
+const SHOWN_REASONS: usize = 12;
 
 /// The sums.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -69,6 +71,9 @@ pub(super) struct Line<'a> {
 pub(super) struct Summary<'a> {
     summary: &'a Tally,
     declined_percent: f64,
+    /// Why the scanner declined, whatever else keeps a command from pump mode.
+    declined_reasons: Vec<SummaryReason<'a>>,
+    /// Why commands would not go in pump mode.
     reasons: Vec<SummaryReason<'a>>,
 }
 
@@ -77,8 +82,9 @@ struct SummaryReason<'a> {
     group: &'static str,
     what: &'a str,
     units: usize,
-    declined: usize,
     examples: Vec<&'a str>,
+    /// The first command's own words.
+    example: Option<&'a str>,
 }
 
 /// A command that compares differently.
@@ -92,16 +98,94 @@ struct Difference {
 struct Members {
     /// Each with its own words.
     files: Vec<(String, Option<String>)>,
-    /// How many of them the scanner declined.
-    declined: usize,
     advice: &'static str,
+}
+
+/// Commands by reason.
+#[derive(Default)]
+struct Reasons(BTreeMap<(Group, String), Members>);
+
+impl Reasons {
+    fn add(&mut self, file: &str, reason: Reason) {
+        let group = self.0.entry((reason.group, reason.what));
+        let members = group.or_insert_with(|| Members {
+            files: Vec::new(),
+            advice: reason.advice,
+        });
+        members.files.push((file.to_owned(), reason.detail));
+    }
+
+    /// Largest groups first.
+    fn by_size(&self) -> Vec<(&(Group, String), &Members)> {
+        let mut groups: Vec<_> = self.0.iter().collect();
+        groups.sort_by_key(|(key, members)| (std::cmp::Reverse(members.files.len()), *key));
+        groups
+    }
+
+    fn summary(&self) -> Vec<SummaryReason<'_>> {
+        let reasons = self.by_size().into_iter().map(|((group, what), members)| {
+            let examples = members.files.iter().take(EXAMPLES);
+            SummaryReason {
+                group: group.shown(),
+                what,
+                units: members.files.len(),
+                examples: examples.map(|(file, _)| file.as_str()).collect(),
+                example: members
+                    .files
+                    .first()
+                    .and_then(|(_, detail)| detail.as_deref()),
+            }
+        });
+        reasons.collect()
+    }
+
+    fn write(&self, out: &mut impl Write, verbose: bool) -> std::io::Result<()> {
+        let groups = self.by_size();
+        let shown = if verbose { groups.len() } else { SHOWN_REASONS };
+        for ((group, what), members) in groups.iter().take(shown) {
+            let count = members.files.len();
+            writeln!(out, "{count:6}  {what}: {}", group.shown())?;
+            if verbose {
+                for (file, detail) in &members.files {
+                    match detail {
+                        Some(detail) => writeln!(out, "          {file}: {detail}")?,
+                        None => writeln!(out, "          {file}")?,
+                    }
+                }
+            } else {
+                let first = members.files.iter().take(EXAMPLES);
+                let first: Vec<&str> = first.map(|(file, _)| file.as_str()).collect();
+                let more = match count.saturating_sub(EXAMPLES) {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                writeln!(out, "          {}{more}", first.join(", "))?;
+                if let Some((_, Some(detail))) = members.files.first() {
+                    writeln!(out, "          for example: {detail}")?;
+                }
+            }
+            writeln!(out, "          {}", members.advice)?;
+        }
+        let rest = groups.get(shown..).unwrap_or_default();
+        if !rest.is_empty() {
+            let units: usize = rest.iter().map(|(_, members)| members.files.len()).sum();
+            let reasons = counted(rest.len(), "more reason");
+            writeln!(out, "{units:6}  for {reasons}; --verbose tells them all")?;
+        }
+        Ok(())
+    }
 }
 
 /// All that was found.
 pub(super) struct Report {
     tally: Tally,
     differences: Vec<Difference>,
-    reasons: BTreeMap<(Group, String), Members>,
+    /// Why commands would not go in pump mode.
+    reasons: Reasons,
+    /// Why the scanner declined commands.
+    declines: Reasons,
+    /// The part of `declines` that `reasons` does not show: commands that would not go in pump mode anyway.
+    hidden_declines: Reasons,
 }
 
 impl Report {
@@ -112,7 +196,9 @@ impl Report {
                 ..Tally::default()
             },
             differences: Vec::new(),
-            reasons: BTreeMap::new(),
+            reasons: Reasons::default(),
+            declines: Reasons::default(),
+            hidden_declines: Reasons::default(),
         }
     }
 
@@ -123,10 +209,15 @@ impl Report {
     pub(super) fn add(&mut self, command: &CompileCommand, examined: Examined) {
         let tally = &mut self.tally;
         tally.units += 1;
-        let is_declined = matches!(examined.outcome, Outcome::Declined);
         match examined.outcome {
             Outcome::Outside => tally.outside += 1,
-            Outcome::Declined => tally.declined += 1,
+            Outcome::Declined(reason) => {
+                tally.declined += 1;
+                if examined.not_pump.as_ref() != Some(&reason) {
+                    self.hidden_declines.add(&command.file, reason.clone());
+                }
+                self.declines.add(&command.file, reason);
+            }
             Outcome::Refused => tally.refused += 1,
             Outcome::Compared { missing, extra } => {
                 tally.compared += 1;
@@ -148,42 +239,17 @@ impl Report {
             tally.pump += 1;
             return;
         };
-        let members = self
-            .reasons
-            .entry((reason.group, reason.what))
-            .or_insert_with(|| Members {
-                files: Vec::new(),
-                declined: 0,
-                advice: reason.advice,
-            });
-        members.declined += usize::from(is_declined);
-        members.files.push((command.file.clone(), reason.detail));
+        self.reasons.add(&command.file, reason);
     }
 
     /// For `--json`.
     pub(super) fn summary(&self) -> Summary<'_> {
-        let reasons = self.by_size().into_iter().map(|((group, what), members)| {
-            let examples = members.files.iter().take(EXAMPLES);
-            SummaryReason {
-                group: group.shown(),
-                what,
-                units: members.files.len(),
-                declined: members.declined,
-                examples: examples.map(|(file, _)| file.as_str()).collect(),
-            }
-        });
         Summary {
             summary: &self.tally,
             declined_percent: self.tally.declined_percent(),
-            reasons: reasons.collect(),
+            declined_reasons: self.declines.summary(),
+            reasons: self.reasons.summary(),
         }
-    }
-
-    /// Largest groups first.
-    fn by_size(&self) -> Vec<(&(Group, String), &Members)> {
-        let mut groups: Vec<_> = self.reasons.iter().collect();
-        groups.sort_by_key(|(key, members)| (std::cmp::Reverse(members.files.len()), *key));
-        groups
     }
 
     /// For people.
@@ -262,33 +328,13 @@ impl Report {
     }
 
     fn write_reasons(&self, out: &mut impl Write, verbose: bool) -> std::io::Result<()> {
-        if self.reasons.is_empty() {
-            return Ok(());
+        if !self.reasons.0.is_empty() {
+            writeln!(out, "\nWhy the others would not go in pump mode:")?;
+            self.reasons.write(out, verbose)?;
         }
-        writeln!(out, "\nWhy the others would not go in pump mode:")?;
-        for ((group, what), members) in self.by_size() {
-            let count = members.files.len();
-            writeln!(out, "{count:6}  {what}: {}", group.shown())?;
-            if verbose {
-                for (file, detail) in &members.files {
-                    match detail {
-                        Some(detail) => writeln!(out, "          {file}: {detail}")?,
-                        None => writeln!(out, "          {file}")?,
-                    }
-                }
-            } else {
-                let first = members.files.iter().take(EXAMPLES);
-                let first: Vec<&str> = first.map(|(file, _)| file.as_str()).collect();
-                let more = match count.saturating_sub(EXAMPLES) {
-                    0 => String::new(),
-                    more => format!(" and {more} more"),
-                };
-                writeln!(out, "          {}{more}", first.join(", "))?;
-                if let Some((_, Some(detail))) = members.files.first() {
-                    writeln!(out, "          for example: {detail}")?;
-                }
-            }
-            writeln!(out, "          {}", members.advice)?;
+        if !self.hidden_declines.0.is_empty() {
+            writeln!(out, "\nThe scanner also declined some of these:")?;
+            self.hidden_declines.write(out, verbose)?;
         }
         Ok(())
     }
@@ -302,7 +348,7 @@ pub(super) fn line<'a>(command: &'a CompileCommand, examined: &Examined) -> Line
     };
     let (outcome, missing, extra) = match &examined.outcome {
         Outcome::Outside => ("outside", Vec::new(), Vec::new()),
-        Outcome::Declined => ("declined", Vec::new(), Vec::new()),
+        Outcome::Declined(_) => ("declined", Vec::new(), Vec::new()),
         Outcome::Refused => ("refused", Vec::new(), Vec::new()),
         Outcome::Compared { missing, extra } if missing.is_empty() && extra.is_empty() => {
             ("equal", Vec::new(), Vec::new())
@@ -339,7 +385,7 @@ fn counted(count: usize, what: &str) -> String {
 mod tests {
     use super::*;
     use crate::cli::compile_commands::query;
-    use protocol::command_line::{LocalClass, LocalReason};
+    use protocol::command_line::{LocalClass, LocalReason, PlainReason};
     use std::path::Path;
 
     fn command(file: &str) -> CompileCommand {
@@ -427,13 +473,30 @@ mod tests {
     }
 
     #[test]
+    fn many_reasons_are_cut_short() {
+        let mut report = Report::new(0);
+        for number in 0..SHOWN_REASONS + 2 {
+            let not_pump = Some(Reason::refused(&format!("a.c:1: error: {number}.h")));
+            let outcome = Outcome::Refused;
+            report.add(&command("a.c"), Examined { not_pump, outcome });
+        }
+        let text = shown(&report, false);
+        assert!(
+            text.ends_with("     2  for 2 more reasons; --verbose tells them all\n"),
+            "{text}"
+        );
+        assert!(!shown(&report, true).contains("more reasons"));
+    }
+
+    #[test]
     fn what_the_compiler_refuses_is_no_decline() {
         let mut report = Report::new(0);
         let add = |report: &mut Report, outcome| {
             let not_pump = Some(native());
             report.add(&command("a.c"), Examined { not_pump, outcome });
         };
-        add(&mut report, Outcome::Declined);
+        let plain = Reason::plain(&PlainReason::Preprocessed);
+        add(&mut report, Outcome::Declined(plain));
         for _ in 0..3 {
             add(&mut report, compared(&[], &[]));
         }
@@ -446,6 +509,10 @@ mod tests {
         assert_eq!(summary["summary"]["declined"], 1);
         assert_eq!(summary["summary"]["outside"], 6);
         assert_eq!(summary["reasons"][0]["units"], 16);
-        assert_eq!(summary["reasons"][0]["declined"], 1);
+        assert_eq!(summary["declined_reasons"][0]["units"], 1);
+        let text = shown(&report, false);
+        let also =
+            "The scanner also declined some of these:\n     1  the source is preprocessed already";
+        assert!(text.contains(also), "{text}");
     }
 }

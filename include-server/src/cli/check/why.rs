@@ -44,8 +44,7 @@ pub(super) struct Reason {
 
 const REPORT: &str =
     "Nothing to do for a correct build. Please report it: the scanner should know.";
-const BUILD_FIRST: &str =
-    "Build the project once, so that all generated headers exist, and check again.";
+const BUILD_FIRST: &str = "Build the project once, so that all generated headers exist, install what else is missing, and check again.";
 const NO_CURE: &str = "Nothing to do: this is how such commands are.";
 const DROP_OPTION: &str = "If the project does not need the option, build without it.";
 
