@@ -10,7 +10,8 @@
 # --list     names, Debian source packages, how many commands at least, and what each needs on this machine
 # --quick    three small corpora, for CI
 # --prepare  no check; --fresh: prepare again what is prepared; --print: show where the compile_commands.json are
-# Run as root it installs what is missing; otherwise it says what is. Exits with 1 when a file is missing or extra.
+# Run as root it installs what is missing; otherwise it says what is, and
+# exits with 77. Exits with 1 when a file is missing or extra.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")
@@ -219,15 +220,18 @@ install() {
     [ ${#missing[@]} -gt 0 ] || return 0
     if [ "$(id -u)" != 0 ]; then
         echo "corpora: this machine lacks: ${missing[*]}" >&2
-        exit 1
+        exit 77
     fi
     echo "corpora: installing ${missing[*]}" >&2
     DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-remove --no-install-recommends "${missing[@]}" > /dev/null
 }
 # prepare NAME: leaves $corpora/NAME/compile_commands.json.
 prepare() {
-    local name=$1 place=$corpora/$1 log=$corpora/$1/calls source count least
-    if [ -e "$place/compile_commands.json" ] && [ $fresh = no ]; then return 0; fi
+    local name=$1 place=$corpora/$1 log=$corpora/$1/calls source count least lock
+    # One at a time: another run may want the same.
+    exec {lock}> "$corpora/.lock-$name"
+    flock "$lock"
+    if [ -e "$place/compile_commands.json" ] && [ $fresh = no ]; then exec {lock}>&-; return 0; fi
     install "$name"
     source=$("$here/debian-source.sh" "$(field "$name" 2)")
     echo "corpora: preparing $name" >&2
@@ -246,6 +250,7 @@ prepare() {
     fi
     mv "$place/compile_commands.json.new" "$place/compile_commands.json"
     rm -f "$log"
+    exec {lock}>&-
 }
 
 bad=0
