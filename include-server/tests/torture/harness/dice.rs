@@ -39,6 +39,11 @@ impl Dice {
         &choices[self.below(choices.len())]
     }
 
+    /// One of several names.
+    pub fn name(&mut self, names: &[&'static str]) -> &'static str {
+        names[self.below(names.len())]
+    }
+
     /// Dice of their own for another thread.
     pub fn fork(&mut self) -> Self {
         Self(self.throw())

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::Path;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
@@ -47,8 +47,8 @@ pub(super) fn retarget(mutator: &mut Mutator, tree: &Tree) -> Option<String> {
 }
 
 pub(super) fn exchange(mutator: &mut Mutator, tree: &Tree) -> Option<String> {
-    let one = tree.path(*mutator.dice.pick(&MOVABLE));
-    let two = tree.path(*mutator.dice.pick(&MOVABLE));
+    let one = tree.path(mutator.dice.name(&MOVABLE));
+    let two = tree.path(mutator.dice.name(&MOVABLE));
     if one.starts_with(&two) || two.starts_with(&one) {
         return None;
     }
@@ -60,7 +60,7 @@ pub(super) fn rename_away(mutator: &mut Mutator, tree: &Tree) -> Option<String> 
     if mutator.away.len() >= 3 {
         return None;
     }
-    let path = tree.path(*mutator.dice.pick(&MOVABLE));
+    let path = tree.path(mutator.dice.name(&MOVABLE));
     let aside = mutator.aside(&tree.path("outside/aside"));
     let away = aside.with_extension(format!("away{}", mutator.aside));
     fs::rename(&path, &away).ok()?;
@@ -120,7 +120,7 @@ pub(super) fn late_directory(mutator: &mut Mutator, tree: &Tree) -> Option<Strin
     Some(format!("create {}", shown(&path)))
 }
 
-fn fill(mutator: &mut Mutator, directory: &PathBuf) {
+fn fill(mutator: &mut Mutator, directory: &Path) {
     for _ in 0..mutator.dice.below(4) {
         let path = directory.join(tree::header_name(&mut mutator.dice));
         let text = mutator.text(&path, None);
@@ -129,7 +129,7 @@ fn fill(mutator: &mut Mutator, directory: &PathBuf) {
 }
 
 pub(super) fn remove_all(mutator: &mut Mutator, tree: &Tree) -> Option<String> {
-    let path = tree.path(*mutator.dice.pick(&MOVABLE));
+    let path = tree.path(mutator.dice.name(&MOVABLE));
     if !fs::symlink_metadata(&path).ok()?.is_dir() {
         return None;
     }
@@ -157,7 +157,7 @@ pub(super) fn exchange_working_directories(_: &mut Mutator, tree: &Tree) -> Opti
 }
 
 pub(super) fn directory_permissions(mutator: &mut Mutator, tree: &Tree) -> Option<String> {
-    let path = tree.path(*mutator.dice.pick(&MOVABLE));
+    let path = tree.path(mutator.dice.name(&MOVABLE));
     let mode = *mutator.dice.pick(&[0o755, 0o755, 0o700, 0o000, 0o644]);
     if !fs::symlink_metadata(&path).ok()?.is_dir() {
         return None;

@@ -58,7 +58,7 @@ pub(super) fn change(mutator: &mut Mutator, tree: &Tree) -> Option<String> {
     let place = *mutator.dice.pick(&PLACES);
     let path = tree.path(place);
     if mutator.dice.chance(50) {
-        let source = tree.path(*mutator.dice.pick(&["tree/alt", "tree/gen", "outside/ext"]));
+        let source = tree.path(mutator.dice.name(&["tree/alt", "tree/gen", "outside/ext"]));
         mount_bind(&source, &path).ok()?;
         mounts.mounted.push(place);
         return Some(format!("mount {} on {}", shown(&source), shown(&path)));

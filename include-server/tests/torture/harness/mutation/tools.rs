@@ -76,7 +76,7 @@ pub(super) fn response_file(mutator: &mut Mutator, tree: &Tree) -> Option<String
 }
 
 pub(super) fn forced_header(mutator: &mut Mutator, tree: &Tree) -> Option<String> {
-    let path = tree.path(*mutator.dice.pick(&["tree/pre.h", "tree/mac.h"]));
+    let path = tree.path(mutator.dice.name(&["tree/pre.h", "tree/mac.h"]));
     let size = fs::metadata(&path).ok().map(|found| found.len() as usize);
     let size = size.filter(|_| mutator.dice.chance(50));
     let text = mutator.text(&path, size);
