@@ -257,12 +257,18 @@ pub struct IncludeServer {
 impl IncludeServer {
     /// Starts it with its socket in `dir`.
     pub fn start(dir: &Path) -> Self {
+        Self::start_with(dir, &[])
+    }
+
+    /// Starts it with more options.
+    pub fn start_with(dir: &Path, options: &[&str]) -> Self {
         let socket = dir.join("socket");
         let mut command = Command::new(ours("include-server"));
         command
             .arg("--foreground")
             .arg("--port")
             .arg(&socket)
+            .args(options)
             .stdin(Stdio::null());
         let child = command.spawn().unwrap();
         let server = Self { child, socket };

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::reference;
 use super::tree::Unit;
-use super::witness::{Testimony, Witness};
+use super::witness::{Mode, Testimony, Witness};
 
 /// What came of one comparison.
 pub enum Outcome {
@@ -24,7 +24,7 @@ pub enum Outcome {
     Different(String),
 }
 
-/// Asks both about the tree as it is.
+/// Asks both about the tree as it is; and a witness without memories when only the include server has a doubt.
 pub fn compare(unit: &Unit, witness: &Witness, with_stock: bool) -> Outcome {
     let query = unit.query();
     let told = witness.ask(&query);
@@ -32,7 +32,12 @@ pub fn compare(unit: &Unit, witness: &Witness, with_stock: bool) -> Outcome {
     let truth = reference::ask(unit);
     match (truth, told) {
         (Err(_), Err(_)) => Outcome::BothFail,
-        (Ok(_), Err(why)) => Outcome::Declined(why),
+        (Ok(_), Err(why)) => match Witness::direct(Mode::Stat).ask(&query) {
+            Err(_) => Outcome::Declined(why),
+            Ok(_) => Outcome::Different(format!(
+                "only a new include server answers; this one says: {why}"
+            )),
+        },
         (Err(complaint), Ok(told)) => Outcome::Different(format!(
             "the compiler fails and the include server does not\n{complaint}\nits files: {:#?}",
             told.names
@@ -144,7 +149,9 @@ fn reachable(
         let Ok(real) = fs::canonicalize(&spelled) else {
             return Err(format!("{name} went away"));
         };
-        if told.system.iter().any(|system| real.starts_with(system)) {
+        // What a directory of the server's own holds is the server's, wherever links in it lead.
+        let of_server = |system: &PathBuf| real.starts_with(system) || spelled.starts_with(system);
+        if told.system.iter().any(of_server) {
             continue;
         }
         if !files.contains_key(&real) {

@@ -1,9 +1,9 @@
 //! A second writer that changes files during scans. Each text that an answer ships must be one that the name led to at
 //! some moment between question and answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::{FileExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,6 +50,7 @@ pub fn run(
     (mut dice, author): (Dice, Author),
     writes: usize,
 ) -> Result<Score, String> {
+    let names = &separate(names);
     let start = Instant::now();
     let first = |path: &PathBuf| {
         let text = fs::read(path).ok()?;
@@ -71,6 +72,9 @@ pub fn run(
                 history: &history,
             };
             for _ in 0..writes {
+                if names.is_empty() {
+                    break;
+                }
                 let name = dice.pick(names).clone();
                 writer.change(&mut dice, &name);
                 if dice.chance(30) {
@@ -122,6 +126,23 @@ pub fn run(
         }
     }
     Ok(score)
+}
+
+/// The names as files of their own: no other name leads to them, and none of them leads to another.
+fn separate(names: &[PathBuf]) -> Vec<PathBuf> {
+    let renew = |path: &&PathBuf| {
+        let aside = path.with_extension("race");
+        let text = fs::read(path)?;
+        fs::write(&aside, text)?;
+        fs::rename(&aside, path)
+    };
+    let renewed: BTreeSet<&PathBuf> = names.iter().filter(|path| renew(path).is_ok()).collect();
+    let mut identities = BTreeSet::new();
+    let single = |path: &&PathBuf| {
+        // A directory may have two names, by a mount.
+        fs::symlink_metadata(path).is_ok_and(|found| identities.insert((found.dev(), found.ino())))
+    };
+    renewed.into_iter().filter(single).cloned().collect()
 }
 
 fn times(states: &[State], start: Instant) -> String {
@@ -195,7 +216,8 @@ impl Writer<'_> {
         let kind = dice.below(5);
         let wanted = size.filter(|_| kind < 3);
         let text = self.author.header(dice, tree::layer(path), wanted);
-        let in_place = kind != 2 && kind != 4;
+        // A link's target may be that of before.
+        let in_place = kind != 2;
         let state = State {
             begun: Instant::now(),
             text: text.clone(),
@@ -215,7 +237,7 @@ impl Writer<'_> {
             3 => fs::write(path, &text),
             _ => {
                 // By a link: the name leads to the new text at once.
-                let target = path.with_extension(format!("race{}", dice.below(1000)));
+                let target = path.with_extension(format!("race{}", dice.below(20)));
                 fs::write(&target, &text)
                     .and_then(|()| {
                         let _ = fs::remove_file(&aside);

@@ -237,7 +237,11 @@ impl Torture {
             .recent
             .iter()
             .filter(|path| !tree::is_source(path) && path.extension().is_some_and(|e| e == "h"))
-            .filter(|path| !path.ends_with("pre.h") && !path.ends_with("mac.h"))
+            .filter(|path| {
+                !["pre.h", "mac.h", "last.h"]
+                    .iter()
+                    .any(|name| path.ends_with(name))
+            })
             .cloned()
             .collect();
         if headers.is_empty() {

@@ -1,7 +1,7 @@
 //! Texts of headers and sources: random directives behind a number of its own for each text.
 //!
 //! Names have layers (`h0.h` to `h7.h`), and a text includes only higher layers; guards end what renamed files and links
-//! make of that. The number stands at both ends, so that a mixture of two texts can be told.
+//! make of that. The number stands at both ends, so that a mixture of two texts can be told, and goes into the object.
 
 use super::dice::Dice;
 
@@ -29,6 +29,14 @@ impl Author {
     fn mark(&mut self) -> String {
         self.number += 1;
         format!("/*v{:09}*/\n", self.number)
+    }
+
+    /// A line that puts the text's number into the object (an assembler's source defines `asm` as nothing).
+    fn statement(&self) -> String {
+        format!(
+            "asm(\".section t;.ascii \\\"v{:09}\\\";.text\");\n",
+            self.number
+        )
     }
 
     /// An author for another thread, with numbers of its own.
@@ -68,7 +76,8 @@ impl Author {
 
     /// A source's text.
     pub fn source(&mut self, dice: &mut Dice, size: Option<usize>) -> Vec<u8> {
-        let mut lines = Vec::new();
+        // The last directory of all is on a server only when a file of it is.
+        let mut lines = vec!["#include <last.h>\n".to_owned()];
         for _ in 0..dice.between(2, 6) {
             let layer = dice.below(LAYERS / 2);
             lines.push(self.line(dice, layer, false));
@@ -91,6 +100,7 @@ impl Author {
         size: Option<usize>,
     ) -> Vec<u8> {
         let mark = self.mark();
+        lines.insert(lines.len().min(1), self.statement());
         loop {
             let body = format!("{mark}{head}{}{tail}", lines.concat());
             let least = body.len() + mark.len() + 1;

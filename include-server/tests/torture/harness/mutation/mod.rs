@@ -160,7 +160,7 @@ impl Mutator {
             return self.author.source(&mut self.dice, size);
         }
         let name = path.file_name().unwrap_or_default();
-        if name == "pre.h" || name == "mac.h" {
+        if name == "pre.h" || name == "mac.h" || name == "last.h" {
             return self.author.macros(&mut self.dice, size);
         }
         self.author.header(&mut self.dice, tree::layer(path), size)
