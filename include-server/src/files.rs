@@ -350,7 +350,8 @@ pub struct Snapshot<'t> {
     /// Ends with a slash.
     cwd: Vec<u8>,
     statuses: HashMap<Box<[u8]>, Status>,
-    contents: HashMap<(u64, u64), Arc<FileContent>>,
+    /// By what `stat` said: a file that is deleted during the request may leave its inode to another.
+    contents: HashMap<FileStamp, Arc<FileContent>>,
     /// Names that are symbolic links.
     links: HashSet<Box<[u8]>>,
     real_directories: HashMap<Box<[u8]>, Option<Vec<u8>>>,
@@ -437,12 +438,37 @@ impl Snapshot<'_> {
 
     /// The content of the regular file `name`, whose stamp [`Snapshot::status`] gave.
     pub fn content(&mut self, name: &[u8], stamp: &FileStamp) -> Result<Arc<FileContent>, Decline> {
-        let key = (stamp.device, stamp.inode);
-        if let Some(content) = self.contents.get(&key) {
+        if let Some(content) = self.contents.get(stamp) {
             return Ok(Arc::clone(content));
         }
         let content = self.table.content(&self.absolute(name), stamp)?;
-        self.contents.insert(key, Arc::clone(&content));
+        self.contents.insert(*stamp, Arc::clone(&content));
         Ok(content)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inode_that_is_used_again_during_a_request_is_another_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let table = FileTable::new();
+        for round in 0..50 {
+            let mut snapshot = table.snapshot(directory.path());
+            for name in ["a.h", "b.h"] {
+                let path = directory.path().join(name);
+                let text = format!("{name} {round}");
+                std::fs::write(&path, &text).unwrap();
+                let Status::Regular(stamp) = snapshot.status(name.as_bytes()) else {
+                    panic!("no file");
+                };
+                let content = snapshot.content(name.as_bytes(), &stamp).unwrap();
+                assert_eq!(String::from_utf8_lossy(content.bytes()), text);
+                // The next file likely gets this one's inode.
+                std::fs::remove_file(path).unwrap();
+            }
+        }
     }
 }
