@@ -562,6 +562,7 @@ fn build(
         builtins: Arc::clone(&probe.builtins),
         // clang knows no assertions.
         assertions: match family {
+            CompilerFamily::Gcc { .. } if undefines_all(&key.invocation.words) => Vec::new(),
             CompilerFamily::Gcc { .. } => default_assertions(assertion_machine(machine, &probe)),
             CompilerFamily::Clang { .. } => Vec::new(),
         },
@@ -578,6 +579,11 @@ fn build(
         configuration: Arc::new(configuration),
         system,
     })
+}
+
+/// Whether `-undef` is among the words; assertions go with the macros.
+fn undefines_all(words: &[Vec<u8>]) -> bool {
+    words.iter().any(|word| word.ends_with(b"-undef"))
 }
 
 /// What gcc calls the machine in `#machine(...)`: `-m32` makes an i386 of an x86-64.

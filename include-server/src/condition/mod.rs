@@ -44,6 +44,7 @@ pub fn evaluate<E: Environment>(
         items,
         at: 0,
         depth: 0,
+        clang: dialect.lexing.clang,
     };
     let value = parser.comma(true)?;
     match parser.peek() {
@@ -184,6 +185,8 @@ struct Parser<'i> {
     items: &'i [Item],
     at: usize,
     depth: u32,
+    /// clang's rules hold.
+    clang: bool,
 }
 
 impl Parser<'_> {
@@ -257,7 +260,14 @@ impl Parser<'_> {
                 _ => live,
             };
             let right = self.binary(precedence + 1, right_live)?;
-            left = apply(operator, left, right, right_live)?;
+            left = match operator {
+                known::DIVIDE | known::REMAINDER if right.bits == 0 && right_live => {
+                    return Fault::malformed("division by zero in #if");
+                }
+                // gcc leaves the left operand as it is, its signedness too.
+                known::DIVIDE | known::REMAINDER if right.bits == 0 && !self.clang => left,
+                _ => apply(operator, left, right),
+            };
         }
         Ok(left)
     }
@@ -310,16 +320,9 @@ fn precedence(operator: Atom) -> Option<u8> {
     }
 }
 
-fn apply(operator: Atom, left: Value, right: Value, live: bool) -> Result<Value, Fault> {
-    if let Some((operator, _)) = Binary::of(operator) {
-        return Ok(arithmetic::binary(operator, left, right));
+fn apply(operator: Atom, left: Value, right: Value) -> Value {
+    match Binary::of(operator) {
+        Some((operator, _)) => arithmetic::binary(operator, left, right),
+        None => arithmetic::divide(operator == known::REMAINDER, left, right),
     }
-    if right.bits == 0 && live {
-        return Fault::malformed("division by zero in #if");
-    }
-    Ok(arithmetic::divide(
-        operator == known::REMAINDER,
-        left,
-        right,
-    ))
 }

@@ -421,6 +421,12 @@ impl<'e, E: Environment> Expander<'e, E> {
         if !self.next(true)?.is(known::CLOSE) {
             return Fault::malformed(format!("missing ')' after {}", name.atom.display()));
         }
+        if header.name.is_empty() {
+            // gcc finds one in quotes and none in brackets; clang reports an error.
+            return Err(Fault::Unsupported(
+                "an empty file name in __has_include".into(),
+            ));
+        }
         Ok(header)
     }
 

@@ -93,11 +93,11 @@ impl Builder<'_> {
         while !self.cursor.at_end() {
             self.cursor.skip_blanks();
             match self.cursor.peek() {
-                Some(b'#') => self.directive(),
-                Some(b'%') if self.mode.digraphs => {
+                Some(b'#' | b'%') => {
+                    // `##` and `%:%:` begin no directive.
                     let before = self.cursor;
                     match self.next() {
-                        Some(token) if matches!(self.spelling(&token), b"%:") => {
+                        Some(token) if matches!(self.spelling(&token), b"#" | b"%:") => {
                             self.cursor = before;
                             self.directive();
                         }

@@ -93,7 +93,16 @@ impl Judge {
             (Err(Doubt::Panic(why)), _) => Verdict::Panicked(why),
             (_, Err(why)) => Verdict::Rejected(why),
             (Err(doubt), Ok(_)) => Verdict::Declined(doubt.to_string()),
-            (Ok(ours), Ok(theirs)) => self.compare(&ours, &theirs),
+            (Ok(ours), Ok(theirs)) => match self.compare(&ours, &theirs) {
+                // Where -M and the compile differ, a server may be given the files of both.
+                Verdict::Different(difference) if difference.missing.is_empty() => self
+                    .reference(case, Way::RuleOnly)
+                    .map(|also| theirs.union(&also).cloned().collect())
+                    .map_or(Verdict::Different(difference), |both: BTreeSet<String>| {
+                        self.compare(&ours, &both)
+                    }),
+                verdict => verdict,
+            },
         }
     }
 
