@@ -221,23 +221,20 @@ impl<'a> Cursor<'a> {
 
     /// Skips white space and comments within a logical line; tells whether there was any.
     pub fn skip_blanks(&mut self) -> bool {
-        let start = self.position;
+        let mut any = false;
         loop {
             match self.peek() {
                 Some(b' ' | b'\t' | b'\x0b' | b'\x0c' | 0) => self.bump(),
                 Some(b'/') => match self.peek_second() {
                     Some(b'*') => self.skip_block_comment(),
                     Some(b'/') if self.mode.line_comments => self.skip_line_comment(),
-                    _ => break,
+                    _ => return any,
                 },
-                _ => break,
+                // A splice, with blanks after its backslash or without, is no white space.
+                _ => return any,
             }
+            any = true;
         }
-        // A splice alone is no white space, but it moves the position; looking twice at such a rare case would not pay.
-        self.position != start
-            && self.bytes[start..self.position]
-                .iter()
-                .any(|byte| b" \t\x0b\x0c\0/".contains(byte))
     }
 
     fn skip_block_comment(&mut self) {

@@ -272,6 +272,15 @@ impl Builder<'_> {
     /// One line that begins with `#`.
     fn directive(&mut self) {
         let line = self.cursor.line();
+        self.directive_at(line);
+        self.skip_line();
+        let last = self.cursor.line();
+        if last > line {
+            self.program.long_lines.push((line, last));
+        }
+    }
+
+    fn directive_at(&mut self, line: u32) {
         self.next();
         let Some(name) = self.next() else {
             return;
@@ -316,7 +325,6 @@ impl Builder<'_> {
             }
             _ => self.conditional(&spelling, line),
         }
-        self.skip_line();
     }
 
     /// `#if` and its like, or a directive nobody knows.

@@ -246,6 +246,8 @@ pub struct Program {
     messages: Vec<Box<str>>,
     /// What token ranges refer to.
     pub tokens: Vec<Token>,
+    /// First and last physical line of each directive that has more than one, in file order.
+    long_lines: Vec<(u32, u32)>,
     /// The macro that guards the whole file, if one does: when it is defined, the file does nothing.
     pub guard: Option<Atom>,
     /// What is wrong with the file as a whole (an `#if` without `#endif`, an `#else` after `#else`, an unterminated comment), and the line.
@@ -273,6 +275,14 @@ impl Program {
     /// A message's text.
     pub fn message(&self, message: Message) -> &str {
         &self.messages[message.0 as usize]
+    }
+
+    /// The last physical line of the directive that begins at `line`.
+    pub fn last_line(&self, line: u32) -> u32 {
+        let known = self
+            .long_lines
+            .binary_search_by_key(&line, |(first, _)| *first);
+        known.map_or(line, |at| self.long_lines[at].1)
     }
 
     /// The tokens of a range.

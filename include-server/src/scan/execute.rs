@@ -275,7 +275,19 @@ impl Scan<'_> {
         };
         let value = outcome.map_err(|fault| self.world.decline(fault))?;
         self.check_doubt()?;
+        if std::mem::take(&mut self.world.line_was_read) {
+            self.check_line(index)?;
+        }
         Ok(value)
+    }
+
+    /// Declines `__LINE__` in a directive over several lines: it is the line of its own token, or of the macro it comes from.
+    fn check_line(&self, index: u32) -> Result<(), Decline> {
+        let line = self.world.frames.last().map_or(0, |frame| frame.line);
+        match self.programs[index as usize].last_line(line) {
+            last if last == line => Ok(()),
+            _ => Err(self.unsupported("__LINE__ in a directive over several lines")),
+        }
     }
 
     fn evaluate(&mut self, index: u32, condition: u32) -> Result<bool, Decline> {
@@ -318,7 +330,13 @@ impl Scan<'_> {
             _ => return Err(self.malformed("a line directive with an invalid file name")),
         };
         if let Some(frame) = self.world.frames.last_mut() {
-            frame.line_shift = value - i64::from(frame.line) - 1;
+            // The number is that of the line after the directive, which may go over several lines. To clang it is that of
+            // the line after the number's.
+            let last = self.programs[index as usize].last_line(frame.line);
+            if self.rules.mode.clang && last != frame.line {
+                return Err(self.unsupported("#line in a directive over several lines"));
+            }
+            frame.line_shift = value - i64::from(last) - 1;
             if name.is_some() {
                 frame.presumed_name = name;
             }

@@ -110,6 +110,8 @@ pub(super) struct World<'s> {
     counter: u64,
     /// Whether text mentions `__COUNTER__`.
     pub(super) text_counts: bool,
+    /// Whether the directive being executed has read `__LINE__`.
+    pub(super) line_was_read: bool,
     /// Files read so far, without the source and stdc-predef.h: a precompiled header can only be the first.
     headers_read: bool,
 }
@@ -137,6 +139,7 @@ impl<'s> World<'s> {
             once_by_size: HashMap::new(),
             counter: 0,
             text_counts: false,
+            line_was_read: false,
             headers_read: false,
         }
     }
@@ -496,6 +499,7 @@ impl Environment for World<'_> {
             }
             Builtin::BaseFile => self.file_token(self.tu.source.as_bytes()),
             Builtin::Line => {
+                self.line_was_read = true;
                 let (line, shift) = self
                     .frames
                     .last()

@@ -2,6 +2,7 @@
 
 mod declines;
 mod fresh;
+mod fuzzed;
 mod names;
 mod peers;
 mod support;

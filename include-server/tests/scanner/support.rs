@@ -243,7 +243,10 @@ pub fn job(compiler: &Compiler, cwd: &Path, arguments: &[String]) -> Job {
         compiler: compiler.family,
         dialect,
         builtins: builtins.into(),
-        assertions: default_assertions(b"x86_64"),
+        assertions: match flags.iter().any(|flag| flag == "-undef") {
+            true => Vec::new(),
+            false => default_assertions(b"x86_64"),
+        },
         pre_includes_stdc_predef: !compiler.family.is_clang()
             && !no_includes
             && !flags.iter().any(|flag| flag == "-ffreestanding"),

@@ -1,0 +1,55 @@
+//! What the differential fuzzer (tests/fuzz) has found, each as the small case it was shrunk to.
+
+use crate::peers::{BOTH, GCC, NO_YES, YES_NO, check_condition, check_source};
+
+#[test]
+fn two_hashes_begin_no_directive() {
+    let source = "##include \"no.h\"\n%:%:include \"no.h\"\n#if 0\n##endif\n#else\n#include \"yes.h\"\n#endif";
+    check_source(BOTH, "a.c", source);
+}
+
+#[test]
+fn a_division_by_an_unsigned_zero_that_is_not_evaluated() {
+    check_condition(GCC, "a.c", "", "!((0 ? 0/0u : 0) < -1)");
+    check_condition(GCC, "a.c", "", "(0 ? 0u/0 : 0) < -1");
+    check_condition(&["clang-19"], "a.c", "", "(0 ? 0/0u : 0) < -1");
+    check_condition(BOTH, "a.c", "", "(0 ? 0/1u : 0) < -1");
+}
+
+#[test]
+fn undef_takes_assertions_too() {
+    check_condition(GCC, "a.c", "", "#system(linux) && #cpu(x86_64) && #machine");
+    check_condition(
+        GCC,
+        "-undef a.c",
+        "",
+        "!#system(linux) && !#cpu && !#machine",
+    );
+}
+
+#[test]
+fn blanks_after_the_backslash_of_a_splice_are_no_white_space() {
+    let source = "#define STR_(x) #x\n#define STR(x) STR_(x)\n#include STR(yes.\\ \nh)\n#include STR(ye\\\t \n\
+        s.h)";
+    check_source(BOTH, "a.c", source);
+}
+
+#[test]
+fn the_line_after_a_line_directive_over_several_lines() {
+    let source = |directive: &str| format!("{directive}\n#if __LINE__ == 40\n{YES_NO}");
+    for directive in [
+        "#line 40",
+        "#line /*\n\n*/ 40",
+        "#line 40 /*\n*/",
+        "# /*\n*/ 40 \"x\"",
+        "#line \\\n\\\n40",
+        "#li\\\nne 40",
+    ] {
+        check_source(BOTH, "a.c", &source(directive));
+    }
+    check_source(
+        BOTH,
+        "a.c",
+        &format!("#line 40 /*\n*/\n#if __LINE__ != 40\n{NO_YES}"),
+    );
+}
