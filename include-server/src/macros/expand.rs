@@ -108,6 +108,21 @@ pub struct Workspace {
     arguments: Vec<Vec<Argument>>,
     /// Tokens that may still be produced in this translation unit.
     pub budget: u64,
+    /// Names whose definitions the last line asked for.
+    reads: Vec<Atom>,
+    /// Whether the last line asked for more than that and the compiler's tables.
+    depends_on_more: bool,
+}
+
+/// Reads of one line that are written down.
+const READS_KEPT: usize = 1024;
+
+impl Workspace {
+    /// The names whose definitions, with the compiler's tables, decided what the last line came to; `None` when more did, or
+    /// there were too many.
+    pub fn reads(&self) -> Option<&[Atom]> {
+        (!self.depends_on_more).then_some(&self.reads)
+    }
 }
 
 /// Lists kept at most.
@@ -159,6 +174,8 @@ impl<'e, E: Environment> Expander<'e, E> {
         workspace: &'e mut Workspace,
         line: &'e [Token],
     ) -> Expander<'e, E> {
+        workspace.reads.clear();
+        workspace.depends_on_more = false;
         let mut contexts = recycled(std::mem::take(&mut workspace.contexts));
         contexts.push(Context {
             tokens: Tokens::Kept(line),
@@ -210,11 +227,22 @@ impl<'e, E: Environment> Expander<'e, E> {
 
     /// Whether a name is defined, for `defined`.
     pub fn is_defined(&mut self, name: Atom) -> bool {
-        self.macros.read(name).is_some()
+        self.definition(name).is_some()
+    }
+
+    /// What a name stands for; that it was asked for is written down.
+    pub(super) fn definition(&mut self, name: Atom) -> Option<Definition> {
+        if self.workspace.reads.len() < READS_KEPT {
+            self.workspace.reads.push(name);
+        } else {
+            self.workspace.depends_on_more = true;
+        }
+        self.macros.read(name)
     }
 
     /// Whether an assertion holds.
-    pub fn is_asserted(&self, predicate: Atom, answer: Option<&[u8]>) -> bool {
+    pub fn is_asserted(&mut self, predicate: Atom, answer: Option<&[u8]>) -> bool {
+        self.workspace.depends_on_more = true;
         self.macros.is_asserted(predicate, answer)
     }
 
@@ -287,7 +315,7 @@ impl<'e, E: Environment> Expander<'e, E> {
             if token.kind != Kind::Identifier || token.flags & NO_EXPAND != 0 {
                 return Ok(token);
             }
-            let Some(definition) = self.macros.read(token.atom) else {
+            let Some(definition) = self.definition(token.atom) else {
                 return Ok(token);
             };
             if self.macros.is_disabled(token.atom) {
@@ -377,6 +405,7 @@ impl<'e, E: Environment> Expander<'e, E> {
     }
 
     fn builtin(&mut self, name: Token, builtin: Builtin) -> Result<Token, Fault> {
+        self.workspace.depends_on_more |= builtin != Builtin::Question;
         let mut token = match builtin {
             Builtin::HasInclude | Builtin::HasIncludeNext => {
                 let header = self.header_operand(name)?;

@@ -155,7 +155,7 @@ impl<E: Environment> Expander<'_, E> {
         tokens.iter().all(|token| {
             token.kind != Kind::Identifier
                 || token.flags & NO_EXPAND != 0
-                || !self.macros.is_defined(token.atom)
+                || self.definition(token.atom).is_none()
         })
     }
 

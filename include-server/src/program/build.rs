@@ -1,5 +1,7 @@
 //! From bytes to directives.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use memchr::memmem;
 
 use super::{
@@ -10,12 +12,18 @@ use crate::atom::{Atom, known};
 use crate::configuration::LexingMode;
 use crate::lexer::{Cursor, RawToken, Shape};
 
+/// The number of the next program; 0 is that of the empty one.
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
+
 /// Builds a program; see [`Program::build`].
 pub(super) fn build(bytes: &[u8], mode: LexingMode) -> Program {
     let mut builder = Builder {
         cursor: Cursor::new(bytes, mode),
         mode,
-        program: Program::default(),
+        program: Program {
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+            ..Program::default()
+        },
         open: Vec::new(),
         scratch: Vec::new(),
         watch: Watch::of(bytes, mode),

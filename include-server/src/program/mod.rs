@@ -232,6 +232,8 @@ impl Mention {
 /// The directives of one file under one lexing mode.
 #[derive(Debug, Default)]
 pub struct Program {
+    /// See [`Program::number`].
+    number: u64,
     /// In file order.
     pub directives: Vec<Directive>,
     /// What `Op::Define` refers to.
@@ -258,6 +260,12 @@ impl Program {
     /// Lexes `bytes` and keeps the directives.
     pub fn build(bytes: &[u8], mode: LexingMode) -> Program {
         build::build(bytes, mode)
+    }
+
+    /// A number that no other program of this process has or will have. It has 40 bits at most.
+    #[inline]
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// The steps that evaluate a condition without expansion, if there are any.

@@ -291,14 +291,31 @@ impl Scan<'_> {
     }
 
     fn evaluate(&mut self, index: u32, condition: u32) -> Result<bool, Decline> {
+        let program = &self.programs[index as usize];
+        // A doubt must be noticed where the doubtful name is read.
+        let remembers = !self.macros.is_any_doubt();
+        if remembers
+            && let Some(holds) = self
+                .memo
+                .holds(program, condition, &self.macros, &self.programs)
+        {
+            return Ok(holds);
+        }
         let dialect = self.configuration.dialect;
-        let tokens = self.programs[index as usize].conditions[condition as usize].tokens;
+        let tokens = program.conditions[condition as usize].tokens;
         let mut items = std::mem::take(&mut self.items);
-        let holds = self.read(index, tokens, false, |expander| {
+        let outcome = self.read(index, tokens, false, |expander| {
             condition::evaluate(expander, &dialect, &mut items)
         });
         self.items = items;
-        holds
+        let holds = outcome?;
+        if remembers && let Some(reads) = self.workspace.reads() {
+            let program = &self.programs[index as usize];
+            let value = (reads, holds);
+            self.memo
+                .keep(program, condition, &self.macros, &self.programs, value);
+        }
+        Ok(holds)
     }
 
     fn assertion(&mut self, index: u32, positive: bool, range: TokenRange) -> Result<(), Decline> {

@@ -4,6 +4,7 @@
 //! All state belongs to the one scan; only the macro table's memory is kept by the thread for the next one.
 
 mod execute;
+mod memo;
 mod once;
 mod options;
 mod world;
@@ -25,6 +26,7 @@ use crate::macros::{self, Definition, Macros, Rules, Workspace};
 use crate::program::{Directive, Op, Program};
 use crate::search::{Found, Origin};
 
+use memo::Memo;
 use options::OptionStack;
 use world::{Frame, World};
 
@@ -47,6 +49,7 @@ struct Spare {
     programs: Vec<Arc<Program>>,
     workspace: Workspace,
     items: Vec<Item>,
+    memo: Memo,
 }
 
 /// Finds every file that the compile of `tu` would read.
@@ -60,11 +63,13 @@ pub fn scan(
         programs,
         mut workspace,
         items,
+        mut memo,
     } = SPARE
         .with(|spare| spare.borrow_mut().take())
         .unwrap_or_default();
     macros.reset();
     workspace.budget = TOKEN_BUDGET;
+    memo.begin(configuration);
     let mut scan = Scan {
         tu,
         configuration,
@@ -73,6 +78,7 @@ pub fn scan(
         programs,
         workspace,
         items,
+        memo,
         world: World::new(tu, configuration, files),
         rules: Rules {
             mode: configuration.dialect.lexing,
@@ -90,6 +96,7 @@ pub fn scan(
         mut programs,
         workspace,
         items,
+        memo,
         world,
         ..
     } = scan;
@@ -100,6 +107,7 @@ pub fn scan(
             programs,
             workspace,
             items,
+            memo,
         })
     });
     outcome.map(|()| closure(world))
@@ -147,6 +155,8 @@ struct Scan<'s> {
     workspace: Workspace,
     /// What the evaluation of conditions works in.
     items: Vec<Item>,
+    /// What was evaluated before.
+    memo: Memo,
     world: World<'s>,
     rules: Rules,
     options: OptionStack,
