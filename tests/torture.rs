@@ -70,7 +70,7 @@ impl Session {
     fn build(&self, command: &mut Command) -> (Option<Vec<u8>>, String) {
         let object = self.dir.path().join("out.o");
         let _ = fs::remove_file(&object);
-        let output = run(command.args(["-g3", "-o"]).arg(&object));
+        let output = run(command.args(["-g", "-o"]).arg(&object));
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         match output.status.success() {
             true => (Some(fs::read(&object).unwrap_or_default()), text),
@@ -161,7 +161,7 @@ fn torture(include_server_options: &[&str]) {
         match session.compare(unit) {
             Ok(true) => {
                 compiled += 1;
-                mutator.recent = read_files(unit);
+                mutator.remember(read_files(unit));
             }
             Ok(false) => {
                 failed += 1;

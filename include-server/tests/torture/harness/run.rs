@@ -207,7 +207,7 @@ impl Torture {
         match compare(unit, &self.witness, with_stock) {
             Outcome::Same { files } => {
                 self.report.same += 1;
-                self.mutator.recent = files;
+                self.mutator.remember(files);
             }
             Outcome::BothFail => {
                 self.report.both_fail += 1;
@@ -234,14 +234,10 @@ impl Torture {
     fn race(&mut self, number: usize) -> Result<(), String> {
         let headers: Vec<_> = self
             .mutator
-            .recent
+            .recent()
             .iter()
             .filter(|path| !tree::is_source(path) && path.extension().is_some_and(|e| e == "h"))
-            .filter(|path| {
-                !["pre.h", "mac.h", "last.h"]
-                    .iter()
-                    .any(|name| path.ends_with(name))
-            })
+            .filter(|path| !["pre.h", "mac.h"].iter().any(|name| path.ends_with(name)))
             .cloned()
             .collect();
         if headers.is_empty() {

@@ -69,7 +69,7 @@ pub struct Mutator {
     /// What texts come from.
     pub author: Author,
     /// Files of recent answers, whose change matters.
-    pub recent: Vec<PathBuf>,
+    recent: Vec<PathBuf>,
     /// Open for writing, some of them for long.
     handles: Vec<(PathBuf, File)>,
     /// Directories that were renamed away, and where they belong.
@@ -111,6 +111,17 @@ impl Mutator {
         }
         let made = tree.mend(&mut self.dice, &mut self.author);
         format!("mend, {made} things")
+    }
+
+    /// Takes note of the files of an answer, but for what every compile must find as it is.
+    pub fn remember(&mut self, files: Vec<PathBuf>) {
+        self.recent = files;
+        self.recent.retain(|path| !path.ends_with("last/last.h"));
+    }
+
+    /// Files of recent answers.
+    pub fn recent(&self) -> &[PathBuf] {
+        &self.recent
     }
 
     /// Makes what is missing for every compile. Returns how many things it made.
@@ -160,7 +171,7 @@ impl Mutator {
             return self.author.source(&mut self.dice, size);
         }
         let name = path.file_name().unwrap_or_default();
-        if name == "pre.h" || name == "mac.h" || name == "last.h" {
+        if name == "pre.h" || name == "mac.h" {
             return self.author.macros(&mut self.dice, size);
         }
         self.author.header(&mut self.dice, tree::layer(path), size)
