@@ -5,17 +5,23 @@
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
+use dashmap::DashMap;
+use foldhash::fast::RandomState;
 use protocol::include_dialogue::{Answer, Query};
 use protocol::limits::Limits;
 
 use crate::closure::Closure;
+use crate::compiler::{CompilerError, LocatedCompiler};
 use crate::decline::Decline;
+use crate::facts::{Evidence, Freshness, WatchError};
 use crate::files::FileTable;
 use crate::layout::{CompressedForms, Layout, LayoutError, lay_out};
 use crate::mirror::{Mirror, MirrorError};
 use crate::options::{Interpretation, Options, OptionsError};
-use crate::scan::scan;
+use crate::scan::scan_in;
 
 /// Why there is no closure, in one line for a person. The compile is then preprocessed at home.
 #[derive(Debug, thiserror::Error)]
@@ -40,66 +46,125 @@ pub enum Doubt {
     Panic(String),
 }
 
+/// Why there can be no answerer.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswererError {
+    /// The compilers cannot be asked.
+    #[error(transparent)]
+    Compiler(#[from] CompilerError),
+    /// inotify was demanded and cannot be had.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
+}
+
 /// Answers queries; shared by all threads.
 pub struct Answerer {
-    options: Options,
-    files: FileTable,
+    environment: Vec<(Vec<u8>, Vec<u8>)>,
+    freshness: Freshness,
+    memory: RwLock<Arc<Memory>>,
     forms: CompressedForms,
     mirror: Option<Mirror>,
 }
 
+/// All that is remembered between queries, and forgotten together.
+struct Memory {
+    options: Options,
+    files: FileTable,
+    answers: DashMap<[u8; 32], Arc<Answered>, RandomState>,
+}
+
+/// The answer to one query.
+pub struct Answered {
+    /// What the query means.
+    pub meaning: Interpretation,
+    /// Which files it reads.
+    pub closure: Closure,
+    /// What a server must be given, if it can be.
+    pub layout: Result<Layout, LayoutError>,
+    evidence: Evidence,
+    /// Since when the evidence holds.
+    holds_since: AtomicU64,
+    /// Whether all of the evidence was watched then.
+    watched: AtomicBool,
+}
+
+/// Answers kept at most.
+const ANSWERS_KEPT: usize = 65_536;
+
+/// Names kept at most, some 300 bytes each. Past that all is forgotten and learnt anew.
+const NAMES_KEPT: usize = 2_000_000;
+
 impl Answerer {
-    /// An answerer that knows nothing yet. Without a mirror, stock's dialogue never covers anything.
-    pub fn new(options: Options, mirror: Option<Mirror>) -> Self {
-        Self {
-            options,
-            files: FileTable::new(),
+    /// An answerer that knows nothing yet. `environment` stands for that of queries that carry none. Without a mirror,
+    /// stock's dialogue never covers anything.
+    ///
+    /// # Errors
+    /// See [`AnswererError`].
+    pub fn new(
+        environment: Vec<(Vec<u8>, Vec<u8>)>,
+        freshness: Freshness,
+        mirror: Option<Mirror>,
+    ) -> Result<Self, AnswererError> {
+        let memory = Memory::new(environment.clone(), freshness)?;
+        Ok(Self {
+            environment,
+            freshness,
+            memory: RwLock::new(Arc::new(memory)),
             forms: CompressedForms::default(),
             mirror,
+        })
+    }
+
+    /// The memory, made anew when it has grown too large.
+    fn memory(&self) -> Arc<Memory> {
+        let memory = Arc::clone(&self.memory.read().unwrap_or_else(PoisonError::into_inner));
+        if memory.files.facts().len() <= NAMES_KEPT {
+            return memory;
+        }
+        match Memory::new(self.environment.clone(), self.freshness) {
+            Ok(fresh) => {
+                let fresh = Arc::new(fresh);
+                let mut kept = self.memory.write().unwrap_or_else(PoisonError::into_inner);
+                *kept = Arc::clone(&fresh);
+                fresh
+            }
+            Err(error) => {
+                tracing::warn!("memory grows: {error}");
+                memory
+            }
         }
     }
 
-    /// What the query means and which files it reads.
+    /// What the query means, which files it reads and what a server must be given; remembered while all that it rests on
+    /// is as it was.
     ///
     /// # Errors
-    /// See [`Doubt`].
-    pub fn closure(&self, query: &Query) -> Result<(Interpretation, Closure), Doubt> {
-        contained(|| {
-            let meaning = self.options.interpret(query)?;
-            let closure = scan(&meaning.unit, &meaning.configuration, &self.files)?;
-            Ok((meaning, closure))
+    /// See [`Doubt`]; a doubt is not remembered.
+    pub fn answer(&self, query: &Query) -> Result<Arc<Answered>, Doubt> {
+        let memory = self.memory();
+        let key = key_of(query);
+        contained(|| match memory.recall(&key) {
+            Some(known) => Ok(known),
+            None => memory.learn(key, query),
         })
     }
 
-    /// What a server must be given.
+    /// The compiler that `query` would start.
     ///
     /// # Errors
-    /// See [`Doubt`].
-    pub fn layout(&self, query: &Query) -> Result<Layout, Doubt> {
-        let (meaning, closure) = self.closure(query)?;
-        self.lay_out(&meaning, &closure)
-    }
-
-    /// What a server must be given for a closure.
-    ///
-    /// # Errors
-    /// [`Doubt::Layout`].
-    pub fn lay_out(&self, meaning: &Interpretation, closure: &Closure) -> Result<Layout, Doubt> {
-        let directories: &[PathBuf] = &meaning.warned_directories;
-        contained(|| {
-            Ok(lay_out(
-                &meaning.unit,
-                closure,
-                &meaning.system,
-                directories,
-            )?)
-        })
+    /// [`CompilerError::NotFound`], [`CompilerError::Wrapper`].
+    pub fn locate(&self, query: &Query) -> Result<LocatedCompiler, CompilerError> {
+        let memory = self.memory();
+        memory
+            .options
+            .locate(query, &mut memory.files.facts().session())
     }
 
     /// The answer in the richer dialogue.
     pub fn rich(&self, query: &Query) -> Answer {
-        let section = self.layout(query).and_then(|layout| {
+        let section = self.answer(query).and_then(|answer| {
             contained(|| {
+                let layout = answer.layout.as_ref().map_err(LayoutError::clone)?;
                 let section = layout.section(&self.forms);
                 let limit = Limits::DEFAULT.message_bytes.min(u64::from(u32::MAX));
                 match section.len() as u64 <= limit {
@@ -116,10 +181,13 @@ impl Answerer {
 
     /// The answer in stock's dialogue: no names when there is a doubt.
     pub fn stock(&self, query: &Query) -> Vec<Vec<u8>> {
-        let names = self.layout(query).and_then(|layout| {
-            contained(|| match &self.mirror {
-                Some(mirror) => Ok(mirror.names(&layout, &self.forms)?),
-                None => Ok(Vec::new()),
+        let names = self.answer(query).and_then(|answer| {
+            contained(|| {
+                let layout = answer.layout.as_ref().map_err(LayoutError::clone)?;
+                match &self.mirror {
+                    Some(mirror) => Ok(mirror.names(layout, &self.forms)?),
+                    None => Ok(Vec::new()),
+                }
             })
         });
         names.unwrap_or_else(|doubt| {
@@ -133,17 +201,92 @@ impl Answerer {
         })
     }
 
-    /// The interpreter of queries.
-    pub fn options(&self) -> &Options {
-        &self.options
-    }
-
     /// Removes what the answerer has put into the file system.
     pub fn clean_up(&self) {
         if let Some(mirror) = &self.mirror {
             mirror.clear();
         }
     }
+}
+
+impl Memory {
+    fn new(
+        environment: Vec<(Vec<u8>, Vec<u8>)>,
+        freshness: Freshness,
+    ) -> Result<Self, AnswererError> {
+        Ok(Self {
+            options: Options::new(environment)?,
+            files: FileTable::with_freshness(freshness)?,
+            answers: DashMap::default(),
+        })
+    }
+
+    /// The remembered answer, if all that it rests on is as it was.
+    fn recall(&self, key: &[u8; 32]) -> Option<Arc<Answered>> {
+        let facts = self.files.facts();
+        let mut session = facts.session();
+        let known = Arc::clone(&*self.answers.get(key)?);
+        let quiet = known.watched.load(Ordering::Acquire)
+            && facts.is_quiet_since(known.holds_since.load(Ordering::Acquire));
+        if quiet {
+            return Some(known);
+        }
+        if !session.holds(&known.evidence) {
+            return None;
+        }
+        let watched = session.all_watched(&known.evidence);
+        known.watched.store(watched, Ordering::Release);
+        known
+            .holds_since
+            .fetch_max(session.begun(), Ordering::AcqRel);
+        Some(known)
+    }
+
+    fn learn(&self, key: [u8; 32], query: &Query) -> Result<Arc<Answered>, Doubt> {
+        let mut session = self.files.facts().session();
+        let meaning = self.options.interpret(query, &mut session)?;
+        let (mut session, closure) =
+            scan_in(session, &meaning.unit, &meaning.configuration, &self.files);
+        let closure = closure?;
+        let directories: &[PathBuf] = &meaning.warned_directories;
+        let system = &meaning.system;
+        let layout = lay_out(&mut session, &meaning.unit, &closure, system, directories);
+        let (evidence, begun) = (session.evidence(), session.begun());
+        let lasting = evidence.is_some();
+        drop(session);
+        let answered = Arc::new(Answered {
+            layout,
+            closure,
+            evidence: evidence.unwrap_or_default(),
+            holds_since: AtomicU64::new(begun),
+            watched: AtomicBool::new(false),
+            meaning,
+        });
+        if lasting {
+            if self.answers.len() >= ANSWERS_KEPT {
+                self.answers.clear();
+            }
+            self.answers.insert(key, Arc::clone(&answered));
+        }
+        Ok(answered)
+    }
+}
+
+/// All of a query, as a key.
+fn key_of(query: &Query) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    let mut put = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    put(&query.cwd);
+    put(&(query.argv.len() as u64).to_le_bytes());
+    query.argv.iter().for_each(|word| put(word));
+    match &query.environment {
+        None => put(b"none"),
+        Some(entries) => entries.iter().for_each(|entry| put(entry)),
+    }
+    *hasher.finalize().as_bytes()
 }
 
 /// A doubt as one line.

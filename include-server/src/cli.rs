@@ -15,6 +15,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::facts::Freshness;
+
 /// Which files would the compiler read? A service for distcc's pump mode, and commands to see its answers.
 #[derive(Debug, Parser)]
 #[command(
@@ -56,6 +58,10 @@ struct ServiceArguments {
     /// A sum of 1 (warnings), 2 or more (every query): what goes to standard error.
     #[arg(short = 'd', long = "debug_pattern", value_name = "PATTERN")]
     debug_pattern: Option<u32>,
+    /// How facts about files are vouched for: inotify where it can be relied on and stat elsewhere (auto), stat only, or
+    /// auto with an error when inotify cannot be had (watch).
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
+    freshness: Freshness,
     /// Where the starting process waits to be told that the service listens; used by the program itself.
     #[arg(long = "ready-descriptor", hide = true)]
     ready_descriptor: Option<i32>,
@@ -124,6 +130,10 @@ struct ScanArguments {
         requires = "compile_commands"
     )]
     repeat: usize,
+    /// How facts about files are vouched for: inotify where it can be relied on and stat elsewhere (auto), stat only, or
+    /// auto with an error when inotify cannot be had (watch).
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
+    freshness: Freshness,
     /// The compiler and its options.
     #[arg(
         last = true,
@@ -170,9 +180,9 @@ enum CliError {
     /// The client root cannot be made.
     #[error(transparent)]
     Mirror(#[from] crate::mirror::MirrorError),
-    /// The compilers cannot be asked.
+    /// Compilers cannot be asked, or files not be watched.
     #[error(transparent)]
-    Compiler(#[from] crate::compiler::CompilerError),
+    Answerer(#[from] crate::answer::AnswererError),
     /// A file, the working directory or standard output.
     #[error("{what}: {source}")]
     Io {

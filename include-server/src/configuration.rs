@@ -331,8 +331,6 @@ pub struct Configuration {
     pub pre_includes_stdc_predef: bool,
     /// The include search path, as listed on the command line, by the environment and by the compiler.
     pub search: SearchPath,
-    /// The compiler's own default directories (real paths): files below are not sent in protocol 3. Unused by the scan itself.
-    pub system_prefixes: Vec<PathBuf>,
     /// `-fmax-include-depth`, 200 by default.
     pub max_include_depth: u32,
     /// `-fmacro-prefix-map=OLD=NEW` and `-ffile-prefix-map`, in command-line order; they change what `__FILE__` expands to.

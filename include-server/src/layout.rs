@@ -5,20 +5,24 @@
 //! kernel does and notes what a server needs in order to follow it too.
 
 mod section;
+mod system;
 mod walk;
 
-use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use protocol::tree::FORCING_FILE;
 use protocol::tree_path::{TreePath, TreePathError};
 
 use crate::closure::{Closure, ClosureFile, SearchKind};
 use crate::configuration::TranslationUnit;
-use crate::files::FileContent;
+use crate::entry::{Entry, Node};
+use crate::facts::{NodeId, Session};
 pub use section::CompressedForms;
+use system::RealDirectories;
+pub use system::SystemDirectories;
 use walk::{Walk, Way};
 
 /// Why a closure cannot be shown to a server.
@@ -88,47 +92,32 @@ pub enum LayoutError {
     },
 }
 
-/// What stands at one path of the server's tree.
-#[derive(Clone, Debug)]
-pub enum Node {
-    /// A file. With `line`, a directive `#line 1 "line"` goes first: servers show files at other paths than the
-    /// client's, so names that the compiler makes of an absolute directory would be wrong.
-    File {
-        /// What it holds.
-        content: Arc<FileContent>,
-        /// The absolute name by which the compiler knows it here.
-        line: Option<Vec<u8>>,
-    },
-    /// A symbolic link.
-    Link(Vec<u8>),
-    /// An empty file that is there only to make its directory exist.
-    Forcing,
-    /// A directory that the server has of its own.
-    System,
-}
-
 /// What a server must be given for one translation unit: links before the files behind them, no path twice.
 #[derive(Clone, Debug, Default)]
 pub struct Layout {
-    /// Paths in order.
-    pub nodes: Vec<(TreePath, Node)>,
+    /// Entries in order.
+    pub nodes: Vec<Arc<Entry>>,
 }
 
-/// Lays `closure` out. `search_directories` are made to exist too (a compiler warns of missing ones if told to).
+/// Lays `closure` out, in the request that found it. `search_directories` are made to exist too (a compiler warns of
+/// missing ones if told to).
 ///
 /// # Errors
 /// See [`LayoutError`].
 pub fn lay_out(
+    session: &mut Session<'_>,
     unit: &TranslationUnit,
     closure: &Closure,
     system: &SystemDirectories,
     search_directories: &[PathBuf],
 ) -> Result<Layout, LayoutError> {
+    let real = system.real(session);
     let mut builder = Builder {
-        walk: Walk::new(&unit.cwd, &system.real)?,
+        walk: Walk::new(session, &unit.cwd, &real)?,
         system,
+        real: &real,
         cwd: &unit.cwd,
-        files: HashMap::new(),
+        files: HashMap::default(),
         nodes: Vec::with_capacity(closure.files.len() + 8),
     };
     for file in &closure.files {
@@ -138,68 +127,19 @@ pub fn lay_out(
         builder.unread_file(file)?;
     }
     for directory in search_directories {
-        builder.directory(directory)?;
+        builder.walk.existing_directory(directory)?;
     }
     builder.finish()
 }
 
-/// The compiler's own directories: what is in them, the server has of its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SystemDirectories {
-    /// As the compiler spells them, with a slash at the end.
-    spelled: Vec<Vec<u8>>,
-    /// Their real paths; none below another.
-    real: Vec<PathBuf>,
-}
-
-impl SystemDirectories {
-    /// From the directories as the compiler lists them; those that are not there, or are relative, do not count.
-    pub fn new(spelled: &[PathBuf]) -> Self {
-        let mut found: Vec<(PathBuf, &PathBuf)> = spelled
-            .iter()
-            .filter(|path| path.is_absolute())
-            .filter_map(|path| Some((std::fs::canonicalize(path).ok()?, path)))
-            // A client's whole tree cannot be the server's own.
-            .filter(|(real, _)| real != Path::new("/"))
-            .collect();
-        found.sort();
-        let mut system = Self::default();
-        for (real, path) in found {
-            system
-                .spelled
-                .push([path.as_os_str().as_bytes(), b"/"].concat());
-            // Sorted by components: whatever holds it came before it.
-            if !system.real.iter().any(|above| real.starts_with(above)) {
-                system.real.push(real);
-            }
-        }
-        system
-    }
-
-    /// Their real paths; none below another.
-    pub fn real(&self) -> &[PathBuf] {
-        &self.real
-    }
-
-    /// Whether the compiler came to `name` through a directory of its own and stayed in it, by the text alone.
-    fn holds(&self, name: &[u8]) -> bool {
-        self.spelled.iter().any(|directory| {
-            name.strip_prefix(directory.as_slice()).is_some_and(|rest| {
-                !rest
-                    .split(|&byte| byte == b'/')
-                    .any(|component| component == b"..")
-            })
-        })
-    }
-}
-
-struct Builder<'a> {
-    walk: Walk<'a>,
+struct Builder<'a, 'f> {
+    walk: Walk<'a, 'f>,
     system: &'a SystemDirectories,
+    real: &'a RealDirectories,
     cwd: &'a Path,
-    /// Real path of each file to its first name.
-    files: HashMap<Vec<u8>, PathBuf>,
-    nodes: Vec<(TreePath, Node)>,
+    /// The first name of each file.
+    files: HashMap<NodeId, &'a Path>,
+    nodes: Vec<Arc<Entry>>,
 }
 
 fn tree_path(path: &[u8], name: &Path) -> Result<TreePath, LayoutError> {
@@ -209,60 +149,62 @@ fn tree_path(path: &[u8], name: &Path) -> Result<TreePath, LayoutError> {
     })
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a, '_> {
     /// A file that the compiler reads under this name.
-    fn file(&mut self, file: &ClosureFile) -> Result<(), LayoutError> {
-        let Some(real) = self.client_path(file)? else {
+    fn file(&mut self, file: &'a ClosureFile) -> Result<(), LayoutError> {
+        if !self.is_clients(file)? {
             return Ok(());
-        };
+        }
         let is_absolute = file.name.is_absolute();
-        let Some(first) = self.files.get(&real) else {
-            return self.add(file, real, is_absolute);
+        let Some(first) = self.files.get(&file.node) else {
+            return self.add(file, is_absolute);
         };
         // Names of which none is absolute are right on the server by themselves. And a file that its include guard
         // silences is opened under its second name, and not read.
         let harmless =
-            !is_absolute && first.is_relative() || *first == file.name || !file.text_read;
+            !is_absolute && first.is_relative() || **first == file.name || !file.text_read;
         match harmless {
             true => Ok(()),
             false => Err(LayoutError::SeveralNames {
-                real: real_path(&real),
-                first: first.clone(),
+                real: real_path(self.walk.path(file.node)),
+                first: first.to_path_buf(),
                 second: file.name.clone(),
             }),
         }
     }
 
     /// A file that only has to be there: no name for its text is wrong.
-    fn unread_file(&mut self, file: &ClosureFile) -> Result<(), LayoutError> {
-        match self.client_path(file)? {
-            Some(real) if !self.files.contains_key(&real) => self.add(file, real, false),
+    fn unread_file(&mut self, file: &'a ClosureFile) -> Result<(), LayoutError> {
+        match self.is_clients(file)? {
+            true if !self.files.contains_key(&file.node) => self.add(file, false),
             _ => Ok(()),
         }
     }
 
-    /// The real path of a file that is not the server's own.
-    fn client_path(&mut self, file: &ClosureFile) -> Result<Option<Vec<u8>>, LayoutError> {
+    /// Whether a file is not the server's own. Notes the links on the way to it.
+    fn is_clients(&mut self, file: &ClosureFile) -> Result<bool, LayoutError> {
         let is_source = file.opened_by == SearchKind::Source;
         if self.system.holds(file.name.as_os_str().as_bytes()) && !is_source {
-            return Ok(None);
+            return Ok(false);
         }
         match self.walk.follow(&file.name)? {
-            Way::Client(real) => Ok(Some(real)),
+            Way::Client => Ok(true),
             Way::System if is_source => Err(LayoutError::SystemSource {
                 path: file.name.clone(),
             }),
-            Way::System => Ok(None),
+            Way::System => Ok(false),
         }
     }
 
-    fn add(
-        &mut self,
-        file: &ClosureFile,
-        real: Vec<u8>,
-        with_line: bool,
-    ) -> Result<(), LayoutError> {
-        let path = tree_path(&real, &file.name)?;
+    fn add(&mut self, file: &'a ClosureFile, with_line: bool) -> Result<(), LayoutError> {
+        self.files.insert(file.node, &file.name);
+        if with_line == file.name.is_absolute()
+            && let Some(known) = file.entry.get()
+        {
+            self.nodes.push(Arc::clone(known));
+            return Ok(());
+        }
+        let path = tree_path(self.walk.path(file.node), &file.name)?;
         let line = with_line.then(|| file.name.as_os_str().as_bytes().to_vec());
         if let Some(line) = &line
             && !quotable(line)
@@ -273,47 +215,51 @@ impl Builder<'_> {
         }
         if line.is_none() && names_itself(file.content.bytes(), &path) {
             return Err(LayoutError::NamesItself {
-                real: real_path(&real),
+                real: real_path(path.as_bytes()),
             });
         }
-        self.files.insert(real, file.name.clone());
         let content = Arc::clone(&file.content);
-        self.nodes.push((path, Node::File { content, line }));
-        Ok(())
-    }
-
-    fn directory(&mut self, name: &Path) -> Result<(), LayoutError> {
-        if !self.cwd.join(name).is_dir() {
-            return Ok(());
+        let entry = Arc::new(Entry {
+            path,
+            node: Node::File { content, line },
+        });
+        if with_line == file.name.is_absolute() {
+            // Somebody else's is the same.
+            let _ = file.entry.set(Arc::clone(&entry));
         }
-        self.walk.directory(name)
+        self.nodes.push(entry);
+        Ok(())
     }
 
     fn finish(self) -> Result<Layout, LayoutError> {
         let noted = self.walk.into_noted();
         let mut nodes = Vec::with_capacity(self.nodes.len() + noted.links.len() + 8);
         for (path, target) in noted.links {
-            nodes.push((tree_path(&path, &real_path(&path))?, Node::Link(target)));
+            nodes.push(Arc::new(Entry {
+                path: tree_path(&path, &real_path(&path))?,
+                node: Node::Link(target),
+            }));
         }
         nodes.extend(self.nodes);
-        for directory in &self.system.real {
-            if directory.is_dir() {
-                let path = tree_path(directory.as_os_str().as_bytes(), directory)?;
-                nodes.push((path, Node::System));
-            }
-        }
+        nodes.extend(self.real.entries.iter().map(Arc::clone));
         for directory in noted.directories {
             // The root and the working directory exist, and so does a directory with anything in it.
             let exists = directory.is_empty()
+                || directory == b"/"
                 || directory == self.cwd.as_os_str().as_bytes()
-                || nodes.iter().any(|(path, _)| {
-                    path.as_bytes()
+                || nodes.iter().any(|entry| {
+                    entry
+                        .path
+                        .as_bytes()
                         .strip_prefix(directory.as_slice())
                         .is_some_and(|rest| rest.first() == Some(&b'/'))
                 });
             if !exists {
                 let inside = [directory.as_slice(), b"/", FORCING_FILE].concat();
-                nodes.push((tree_path(&inside, &real_path(&directory))?, Node::Forcing));
+                nodes.push(Arc::new(Entry {
+                    path: tree_path(&inside, &real_path(&directory))?,
+                    node: Node::Forcing,
+                }));
             }
         }
         Ok(Layout { nodes })

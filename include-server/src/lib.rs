@@ -15,6 +15,8 @@ pub mod mirror;
 
 pub mod layout;
 
+pub mod entry;
+
 // What is asked.
 pub mod options;
 
@@ -36,6 +38,8 @@ pub mod macros;
 pub mod configuration;
 
 pub mod files;
+
+pub mod facts;
 
 pub mod program;
 

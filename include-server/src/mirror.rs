@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 use protocol::tree::{EntryContent, TreeEntry};
 use rustix::fs::FlockOperation;
 
-use crate::layout::{CompressedForms, Layout, Node};
+use crate::entry::Node;
+use crate::layout::{CompressedForms, Layout};
 
 /// How long a generation is kept after the last answer that named it. A client that is slower than that to read its
 /// files finds them missing and compiles at home.
@@ -143,7 +144,7 @@ impl Mirror {
         let wanted: Vec<Wanted> = layout
             .nodes
             .iter()
-            .map(|(path, node)| Wanted::new(path.as_bytes(), node, forms))
+            .map(|entry| Wanted::new(entry.path.as_bytes(), &entry.node, forms))
             .collect::<Result<_, _>>()?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !state.swept {

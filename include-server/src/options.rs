@@ -22,6 +22,7 @@ use crate::configuration::{
     CommandMacro, CompilerFamily, Configuration, Dialect, Forced, Language, TimePolicy,
     TranslationUnit, default_assertions,
 };
+use crate::facts::Session;
 use crate::layout::SystemDirectories;
 use crate::search::{RawSearch, SearchPath};
 
@@ -180,25 +181,35 @@ impl Options {
     ///
     /// # Errors
     /// [`CompilerError::NotFound`], [`CompilerError::Wrapper`].
-    pub fn locate(&self, query: &Query) -> Result<LocatedCompiler, CompilerError> {
-        self.locate_in(query, &self.environment_of(query))
+    pub fn locate(
+        &self,
+        query: &Query,
+        session: &mut Session<'_>,
+    ) -> Result<LocatedCompiler, CompilerError> {
+        self.locate_in(query, &self.environment_of(query), session)
     }
 
     fn locate_in(
         &self,
         query: &Query,
         environment: &Environment,
+        session: &mut Session<'_>,
     ) -> Result<LocatedCompiler, CompilerError> {
         let name = query.argv.first().map_or(&b""[..], Vec::as_slice);
         let search = environment.get("PATH").unwrap_or(b"/usr/bin:/bin");
-        self.compilers.locate(name, &path(&query.cwd), search)
+        self.compilers
+            .locate(name, &path(&query.cwd), search, session)
     }
 
     /// What `query` means.
     ///
     /// # Errors
     /// See [`OptionsError`].
-    pub fn interpret(&self, query: &Query) -> Result<Interpretation, OptionsError> {
+    pub fn interpret(
+        &self,
+        query: &Query,
+        session: &mut Session<'_>,
+    ) -> Result<Interpretation, OptionsError> {
         let cwd = path(&query.cwd);
         if !cwd.is_absolute() {
             return Err(OptionsError::WorkingDirectory(shown(&query.cwd)));
@@ -209,12 +220,12 @@ impl Options {
                 return Err(OptionsError::Environment(name));
             }
         }
-        let compiler = self.locate_in(query, &environment)?;
+        let compiler = self.locate_in(query, &environment, session)?;
         let name = query.argv.first().map_or(&b""[..], Vec::as_slice);
         let command = CommandLine::parse_as(&query.argv, kind_of(name, &compiler));
         check(&command)?;
         let (source, language) = only_source(&command)?;
-        let prepared = self.prepare(&command, compiler, language, &cwd, &environment)?;
+        let prepared = self.prepare(&command, compiler, language, &cwd, &environment, session)?;
         let unit = TranslationUnit {
             source: os(source),
             command_macros: command_macros(&command),
@@ -242,6 +253,7 @@ impl Options {
         language: Language,
         cwd: &Path,
         environment: &Environment,
+        session: &mut Session<'_>,
     ) -> Result<Prepared, OptionsError> {
         let invoke = |with_search: bool| {
             let words = command.probe_words(with_search).split_off(1);
@@ -267,9 +279,9 @@ impl Options {
             standard: command.standard().map(<[u8]>::to_vec),
             words: dialect_words(command),
         };
-        let probe = self.compilers.probe(&key.invocation)?;
+        let probe = self.compilers.probe(&key.invocation, session)?;
         let listed = match &key.search {
-            Some(invocation) => Some(self.compilers.probe(invocation)?),
+            Some(invocation) => Some(self.compilers.probe(invocation, session)?),
             None => None,
         };
         if let Some(known) = self.configurations.get(&key)
@@ -568,7 +580,6 @@ fn build(
         },
         pre_includes_stdc_predef: probe.pre_includes_stdc_predef,
         search: SearchPath::build(raw, family),
-        system_prefixes: system.real().to_vec(),
         max_include_depth,
         macro_prefix_maps,
         oracle: Arc::clone(&probe.oracle) as Arc<_>,

@@ -1,16 +1,23 @@
 //! The include search path, and where a name leads on it.
 //!
-//! `SearchPath` holds the directories as listed, whether they exist or not. Which of them count is decided anew in each scan
-//! (`EffectivePath`), because a directory may come into being during a build.
+//! `SearchPath` holds the directories as listed, whether they exist or not. Which of them count depends on what is there now
+//! (`Chain`), because a directory may come into being during a build. A chain remembers where each name led, with the facts
+//! that decided it.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::closure::SearchKind;
+use dashmap::DashMap;
+use foldhash::fast::RandomState;
+
+use crate::atom::Atom;
 use crate::configuration::CompilerFamily;
 use crate::decline::Decline;
-use crate::files::{FileStamp, Snapshot, Status};
+use crate::entry::Entry;
+use crate::facts::{End, Evidence, NodeId, Session};
+use crate::files::{FileContent, Status};
 
 /// Directories as command line, environment and compiler list them, each list in the compiler's order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -30,7 +37,7 @@ pub struct RawSearch {
 /// The include search path of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SearchPath {
-    raw: RawSearch,
+    raw: Arc<RawSearch>,
     family: CompilerFamily,
 }
 
@@ -46,7 +53,10 @@ pub struct SearchDirectory {
 impl SearchPath {
     /// A search path from its raw lists; existence and duplicates are judged in each scan.
     pub fn build(raw: RawSearch, family: CompilerFamily) -> SearchPath {
-        SearchPath { raw, family }
+        SearchPath {
+            raw: Arc::new(raw),
+            family,
+        }
     }
 
     /// The lists it was built from.
@@ -64,13 +74,12 @@ impl SearchPath {
     }
 
     /// The directories that count now, without missing ones and duplicates, as the compiler removes them.
-    pub fn effective(&self, snapshot: &mut Snapshot<'_>) -> EffectivePath {
+    fn effective(&self, cwd: NodeId, session: &mut Session<'_>) -> (Vec<SearchDirectory>, usize) {
         let mut existing = |paths: &[PathBuf], system: bool| -> Vec<Candidate> {
             let mut found = Vec::with_capacity(paths.len());
             for path in paths {
-                if let Status::Directory(device, inode) =
-                    snapshot.status(path.as_os_str().as_bytes())
-                {
+                let located = session.locate(cwd, path.as_os_str().as_bytes());
+                if let Status::Directory(device, inode) = session.status(&located) {
                     found.push(Candidate {
                         path: path.clone(),
                         system,
@@ -112,11 +121,7 @@ impl SearchPath {
                 system: candidate.system,
             })
             .collect();
-        EffectivePath {
-            directories,
-            quote_count,
-            quote_ignores_source_dir: self.raw.quote_ignores_source_dir,
-        }
+        (directories, quote_count)
     }
 }
 
@@ -189,100 +194,329 @@ pub enum Origin {
     Nowhere,
 }
 
-/// What kind of include asks.
+/// How the preprocessor came to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Start<'n> {
-    /// `"name"`: this directory first (empty, or ending with a slash), then the whole chain.
-    Quote(&'n [u8]),
+pub enum SearchKind {
+    /// The translation unit's source.
+    Source,
+    /// `stdc-predef.h`, which gcc includes by itself.
+    Predefined,
+    /// An absolute name in the include.
+    Absolute,
+    /// The working directory, for `-include` and `-imacros`.
+    WorkingDirectory,
+    /// The directory of the including file.
+    Includer,
+    /// An entry of the effective search path (quote directories first).
+    Directory {
+        /// Position in the effective chain, quote directories first.
+        index: u32,
+        /// Whether the directory is a system one (`-isystem`, the compiler's own).
+        system: bool,
+    },
+}
+
+/// A file under one name, with what it held: one object for all closures that have it.
+#[derive(Debug)]
+pub struct FoundFile {
+    /// The name as the compiler spells it (it may be relative to the working directory; `gcc -M` also drops a leading `./`).
+    pub name: PathBuf,
+    /// What the file held when it was scanned.
+    pub content: Arc<FileContent>,
+    /// How it was found.
+    pub opened_by: SearchKind,
+    /// The file itself.
+    pub node: NodeId,
+    /// How it is shown to a server.
+    pub(crate) entry: OnceLock<Arc<Entry>>,
+}
+
+impl FoundFile {
+    pub(crate) fn new(hit: &Hit, content: Arc<FileContent>) -> FoundFile {
+        FoundFile {
+            name: PathBuf::from(OsStr::from_bytes(hit.name.spelling())),
+            content,
+            opened_by: hit.kind,
+            node: hit.node,
+            entry: OnceLock::new(),
+        }
+    }
+}
+
+/// Where a search begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Begin {
+    /// `"name"`: this directory first (empty, or ending with a slash), then the whole chain. And whether the includer is a
+    /// system header.
+    Quote(Atom, bool),
     /// `<name>`.
     Bracket,
     /// Directories from this index on.
     Next(usize),
+    /// `-include`, `-imacros`: as `"name"` in a file of this directory, which is the working directory.
+    Forced(Atom),
+    /// A file that the compiler includes by itself, as by `<name>`.
+    Predefined,
+}
+
+/// Where a name led.
+#[derive(Debug)]
+pub struct Resolved {
+    /// The file, if there is one.
+    pub hit: Option<Hit>,
+    /// Names tried in vain, as spelled, in order.
+    pub absent: Box<[Box<[u8]>]>,
+    evidence: Evidence,
+}
+
+impl Resolved {
+    /// The source, which no search found.
+    pub(crate) fn source(hit: Hit) -> Resolved {
+        Resolved {
+            hit: Some(hit),
+            absent: Box::default(),
+            evidence: Box::default(),
+        }
+    }
 }
 
 /// A file that a search found.
-#[derive(Clone, Debug)]
-pub struct Found {
+#[derive(Debug)]
+pub struct Hit {
     /// As the compiler spells it.
-    pub name: Vec<u8>,
-    /// What `stat` said.
-    pub stamp: FileStamp,
+    pub name: Atom,
+    /// The name by which it was found, where the compiler goes on with a shorter one.
+    pub found_as: Option<Atom>,
+    /// The directory part of the name, with its slash.
+    pub directory: Atom,
+    /// The file itself.
+    pub node: NodeId,
     /// Where `#include_next` goes on.
     pub origin: Origin,
     /// For the closure.
     pub kind: SearchKind,
+    /// The file as closures have it; its content is the one last seen.
+    file: Mutex<Option<Arc<FoundFile>>>,
 }
 
-/// The directories that count in one scan.
-#[derive(Clone, Debug)]
-pub struct EffectivePath {
+impl Hit {
+    pub(crate) fn new(name: &[u8], node: NodeId, origin: Origin, kind: SearchKind) -> Hit {
+        let length = memchr::memrchr(b'/', name).map_or(0, |slash| slash + 1);
+        Hit {
+            name: Atom::of(name),
+            found_as: None,
+            directory: Atom::of(&name[..length]),
+            node,
+            origin,
+            kind,
+            file: Mutex::default(),
+        }
+    }
+
+    /// The file with this content; one object for all closures that have it.
+    pub(crate) fn file(&self, content: &Arc<FileContent>) -> Arc<FoundFile> {
+        let mut kept = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some(file) if Arc::ptr_eq(&file.content, content) => Arc::clone(file),
+            _ => {
+                let file = Arc::new(FoundFile::new(self, Arc::clone(content)));
+                *kept = Some(Arc::clone(&file));
+                file
+            }
+        }
+    }
+}
+
+/// A search path for which a chain was made: the path, whether system headers go by shorter canonical names, and the
+/// working directory.
+pub type ChainKey = (SearchPath, bool, PathBuf);
+
+/// The directories that count, seen from one working directory, and where names led on them.
+#[derive(Debug)]
+pub struct Chain {
     /// Quote directories, then bracket directories.
-    pub directories: Vec<SearchDirectory>,
+    directories: Vec<SearchDirectory>,
     /// How many of them are quote directories.
-    pub quote_count: usize,
-    /// `-I-`.
-    pub quote_ignores_source_dir: bool,
+    quote_count: usize,
+    quote_ignores_source_dir: bool,
+    canonical_names: bool,
+    cwd: NodeId,
+    evidence: Evidence,
+    resolved: DashMap<(Atom, Begin), Arc<Resolved>, RandomState>,
 }
 
-impl EffectivePath {
-    /// Looks `name` up as the compiler does. Names tried in vain go to `absent`. `None`: nowhere.
+/// Chains kept at most: a bound on memory, far above what a build has.
+const CHAINS_KEPT: usize = 4096;
+
+/// All chains, shared by all threads.
+#[derive(Debug, Default)]
+pub struct Chains {
+    known: DashMap<ChainKey, Arc<Chain>, RandomState>,
+}
+
+impl Chains {
+    /// The chain of `search`, seen from the directory `cwd`.
+    pub fn chain(
+        &self,
+        search: &SearchPath,
+        canonical_names: bool,
+        cwd: &Path,
+        session: &mut Session<'_>,
+    ) -> Arc<Chain> {
+        let key = (search.clone(), canonical_names, cwd.to_owned());
+        if let Some(known) = self.known.get(&key)
+            && session.holds(&known.evidence)
+        {
+            return Arc::clone(&known);
+        }
+        let ((start, (directories, quote_count)), evidence) = session.traced(|session| {
+            let way = session.passage(NodeId::ROOT, cwd.as_os_str().as_bytes());
+            // A working directory that is not there has no names in it: the root's child of no name has none either.
+            let start = match way.end {
+                End::At(node) => node,
+                _ => NodeId::ROOT,
+            };
+            (start, search.effective(start, session))
+        });
+        let chain = Arc::new(Chain {
+            directories,
+            quote_count,
+            quote_ignores_source_dir: search.raw.quote_ignores_source_dir,
+            canonical_names,
+            cwd: start,
+            evidence,
+            resolved: DashMap::default(),
+        });
+        if self.known.len() >= CHAINS_KEPT {
+            self.known.clear();
+        }
+        self.known.insert(key, Arc::clone(&chain));
+        chain
+    }
+}
+
+impl Chain {
+    /// The working directory.
+    pub fn cwd(&self) -> NodeId {
+        self.cwd
+    }
+
+    /// Looks `name` up as the compiler does.
+    ///
+    /// # Errors
+    /// [`Decline::Unreadable`] for something in the way that is neither file nor directory, or may not be looked at.
     pub fn find(
         &self,
-        name: &[u8],
-        start: Start<'_>,
-        snapshot: &mut Snapshot<'_>,
-        absent: &mut Vec<Vec<u8>>,
-    ) -> Result<Option<Found>, Decline> {
-        let found = |name: Vec<u8>, stamp, origin, kind| {
-            Ok(Some(Found {
-                name,
-                stamp,
-                origin,
-                kind,
-            }))
-        };
-        if name.first() == Some(&b'/') {
-            return match probe(name, snapshot, absent)? {
-                Some(stamp) => found(name.to_vec(), stamp, Origin::Nowhere, SearchKind::Absolute),
-                None => Ok(None),
-            };
+        name: Atom,
+        begin: Begin,
+        session: &mut Session<'_>,
+    ) -> Result<Arc<Resolved>, Decline> {
+        let known = self
+            .resolved
+            .get(&(name, begin))
+            .map(|known| Arc::clone(&known));
+        if let Some(known) = known
+            && session.holds(&known.evidence)
+        {
+            return Ok(known);
         }
-        let first = match start {
-            Start::Quote(directory) => {
-                if !self.quote_ignores_source_dir {
-                    let candidate = [directory, name].concat();
-                    if let Some(stamp) = probe(&candidate, snapshot, absent)? {
-                        return found(candidate, stamp, Origin::BeforeChain, SearchKind::Includer);
-                    }
-                }
-                0
-            }
-            Start::Bracket => self.quote_count,
-            Start::Next(index) => index,
+        let mut absent = Vec::new();
+        let (hit, evidence) =
+            session.traced(|session| self.search(name.spelling(), begin, session, &mut absent));
+        let resolved = Arc::new(Resolved {
+            hit: hit?,
+            absent: absent.into(),
+            evidence,
+        });
+        self.resolved.insert((name, begin), Arc::clone(&resolved));
+        Ok(resolved)
+    }
+
+    fn search(
+        &self,
+        name: &[u8],
+        begin: Begin,
+        session: &mut Session<'_>,
+        absent: &mut Vec<Box<[u8]>>,
+    ) -> Result<Option<Hit>, Decline> {
+        if name.first() == Some(&b'/') {
+            let found = self.probe(name.to_vec(), session, absent)?;
+            return Ok(found
+                .map(|(name, node)| Hit::new(&name, node, Origin::Nowhere, SearchKind::Absolute)));
+        }
+        let (first, beside) = match begin {
+            Begin::Quote(directory, system) => (0, Some((directory, system, SearchKind::Includer))),
+            Begin::Forced(directory) => (0, Some((directory, false, SearchKind::WorkingDirectory))),
+            Begin::Bracket | Begin::Predefined => (self.quote_count, None),
+            Begin::Next(index) => (index, None),
         };
+        if let Some((directory, system, kind)) = beside
+            && !self.quote_ignores_source_dir
+        {
+            let candidate = [directory.spelling(), name].concat();
+            if let Some((name, node)) = self.probe(candidate, session, absent)? {
+                let hit = Hit::new(&name, node, Origin::BeforeChain, kind);
+                return Ok(Some(self.canonical(hit, system, session)));
+            }
+        }
         for (index, directory) in self.directories.iter().enumerate().skip(first) {
             let mut candidate = directory.path.as_os_str().as_bytes().to_vec();
             if !candidate.is_empty() && candidate.last() != Some(&b'/') {
                 candidate.push(b'/');
             }
             candidate.extend_from_slice(name);
-            // Most names of the form `dir/file.h` fail because there is no `dir`: one stat answers for all files in it.
-            if let Some(slash) = memchr::memrchr(b'/', name) {
-                let parent = candidate.len() - name.len() + slash;
-                if matches!(snapshot.status(&candidate[..parent]), Status::Missing) {
-                    absent.push(candidate);
-                    continue;
-                }
-            }
-            if let Some(stamp) = probe(&candidate, snapshot, absent)? {
-                let kind = SearchKind::Directory {
-                    index: index as u32,
-                    system: directory.system,
+            if let Some((name, node)) = self.probe(candidate, session, absent)? {
+                let kind = match begin {
+                    Begin::Predefined => SearchKind::Predefined,
+                    _ => SearchKind::Directory {
+                        index: index as u32,
+                        system: directory.system,
+                    },
                 };
-                return found(candidate, stamp, Origin::Chain(index), kind);
+                let hit = Hit::new(&name, node, Origin::Chain(index), kind);
+                return Ok(Some(self.canonical(hit, directory.system, session)));
             }
         }
         Ok(None)
+    }
+
+    /// Whether `candidate` is a file the compiler would open.
+    fn probe(
+        &self,
+        candidate: Vec<u8>,
+        session: &mut Session<'_>,
+        absent: &mut Vec<Box<[u8]>>,
+    ) -> Result<Option<(Vec<u8>, NodeId)>, Decline> {
+        let unreadable = |why: String| {
+            Err(Decline::Unreadable {
+                path: PathBuf::from(OsStr::from_bytes(&candidate)),
+                why,
+            })
+        };
+        let located = session.locate(self.cwd, &candidate);
+        match (session.status(&located), located.end) {
+            (Status::Regular(_), End::At(node)) => Ok(Some((candidate, node))),
+            (Status::Missing | Status::Regular(_), _) => {
+                absent.push(candidate.into());
+                Ok(None)
+            }
+            // A directory named like a header is skipped; it cannot be "absent" on the server either, and does no harm there.
+            (Status::Directory(..), _) => Ok(None),
+            (Status::Other, _) => unreadable("not a regular file".into()),
+            (Status::Refused(errno), _) => unreadable(std::io::Error::from(errno).to_string()),
+        }
+    }
+
+    /// gcc gives a system header its canonical name where that is shorter.
+    fn canonical(&self, hit: Hit, system: bool, session: &Session<'_>) -> Hit {
+        let real = session.path(hit.node);
+        if !system || !self.canonical_names || real.len() >= hit.name.spelling().len() {
+            return hit;
+        }
+        Hit {
+            found_as: Some(hit.name),
+            ..Hit::new(real, hit.node, hit.origin, hit.kind)
+        }
     }
 
     /// The index that `#include_next` starts at, in a file found at `origin`; `None` when it means `#include`.
@@ -295,18 +529,17 @@ impl EffectivePath {
     }
 
     /// The directories a search goes through, in words, for messages.
-    pub fn describe(&self, start: Start<'_>) -> String {
-        let first = match start {
-            Start::Quote(_) => 0,
-            Start::Bracket => self.quote_count,
-            Start::Next(index) => index.min(self.directories.len()),
+    pub fn describe(&self, begin: Begin) -> String {
+        let first = match begin {
+            Begin::Quote(..) | Begin::Forced(_) => 0,
+            Begin::Bracket | Begin::Predefined => self.quote_count,
+            Begin::Next(index) => index.min(self.directories.len()),
         };
         let mut words: Vec<String> = Vec::new();
-        if let Start::Quote(directory) = start {
-            let directory = if directory.is_empty() {
-                b"./"
-            } else {
-                directory
+        if let Begin::Quote(directory, _) | Begin::Forced(directory) = begin {
+            let directory = match directory.spelling() {
+                b"" => b"./",
+                directory => directory,
             };
             words.push(
                 Path::new(OsStr::from_bytes(directory))
@@ -323,28 +556,5 @@ impl EffectivePath {
             true => "no directory".into(),
             false => words.join(", "),
         }
-    }
-}
-
-/// Whether `candidate` is a file the compiler would open.
-fn probe(
-    candidate: &[u8],
-    snapshot: &mut Snapshot<'_>,
-    absent: &mut Vec<Vec<u8>>,
-) -> Result<Option<FileStamp>, Decline> {
-    let unreadable = |why: String| Decline::Unreadable {
-        path: PathBuf::from(OsStr::from_bytes(candidate)),
-        why,
-    };
-    match snapshot.status(candidate) {
-        Status::Regular(stamp) => Ok(Some(stamp)),
-        Status::Missing => {
-            absent.push(candidate.to_vec());
-            Ok(None)
-        }
-        // A directory named like a header is skipped; it cannot be "absent" on the server either, and does no harm there.
-        Status::Directory(..) => Ok(None),
-        Status::Other => Err(unreadable("not a regular file".into())),
-        Status::Refused(errno) => Err(unreadable(std::io::Error::from(errno).to_string())),
     }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use include_server::answer::Answerer;
+use include_server::facts::Freshness;
 use include_server::mirror::Mirror;
-use include_server::options::Options;
 use include_server::service::{ServiceError, Sockets, serve};
 use protocol::include_dialogue::{Answer, Query, decode_stock_answer, rich_socket_path};
 use protocol::limits::Limits;
@@ -26,9 +26,9 @@ struct Session {
 impl Session {
     fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let options = Options::new(vec![(b"PATH".to_vec(), b"/usr/bin:/bin".to_vec())]).unwrap();
+        let environment = vec![(b"PATH".to_vec(), b"/usr/bin:/bin".to_vec())];
         let mirror = Mirror::new(Some(Path::new("/tmp"))).unwrap();
-        let answerer = Arc::new(Answerer::new(options, Some(mirror)));
+        let answerer = Arc::new(Answerer::new(environment, Freshness::Auto, Some(mirror)).unwrap());
         let sockets = Sockets::bind(&directory.path().join("socket")).unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let service = std::thread::spawn(move || {

@@ -3,8 +3,9 @@
 use std::io::{BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -12,14 +13,13 @@ use serde::Serialize;
 use super::compile_commands::{self, CompileCommand};
 use super::environment::Environment;
 use super::{CliError, DECLINED, ScanArguments, workers};
-use crate::answer::Answerer;
+use crate::answer::{Answered, Answerer};
 use crate::closure::Closure;
-use crate::options::Options;
 
 /// Scans one command, or all of a project.
 pub(super) fn run(arguments: &ScanArguments) -> Result<ExitCode, CliError> {
     let environment = Environment::read();
-    let answerer = Answerer::new(Options::new(environment.relevant.clone())?, None);
+    let answerer = Answerer::new(environment.relevant.clone(), arguments.freshness, None)?;
     match &arguments.compile_commands {
         Some(file) => scan_project(arguments, file, &environment, &answerer),
         None => scan_command(arguments, &environment, &answerer),
@@ -34,14 +34,14 @@ fn scan_command(
     let cwd = std::env::current_dir().map_err(CliError::io("the working directory"))?;
     let words = arguments.words.iter().cloned().map(OsStringExt::into_vec);
     let query = compile_commands::query(words.collect(), &cwd, &environment.relevant);
-    match answerer.closure(&query) {
-        Ok((_, closure)) => {
+    match answerer.answer(&query) {
+        Ok(answer) => {
             let mut out = BufWriter::new(std::io::stdout().lock());
             let mut print = |name: &Path| {
                 out.write_all(name.as_os_str().as_bytes())?;
                 out.write_all(b"\n")
             };
-            let written = names(&closure).try_for_each(&mut print);
+            let written = names(&answer.closure).try_for_each(&mut print);
             written
                 .and_then(|()| out.flush())
                 .map_err(CliError::io("standard output"))?;
@@ -72,26 +72,23 @@ struct Line<'a> {
 }
 
 struct Scanned {
-    deps: Vec<PathBuf>,
-    probed: Vec<PathBuf>,
+    answer: Option<Arc<Answered>>,
     declined: Option<String>,
     cpu: Duration,
 }
 
 fn scan_one(command: &CompileCommand, answerer: &Answerer) -> Scanned {
     let before = thread_cpu();
-    let result = answerer.closure(&command.query);
+    let result = answerer.answer(&command.query);
     let cpu = thread_cpu().saturating_sub(before);
     match result {
-        Ok((_, closure)) => Scanned {
-            deps: names(&closure).map(Path::to_owned).collect(),
-            probed: closure.probed_absent,
-            declined: None,
+        Ok(answer) => Scanned {
+            declined: answer.layout.as_ref().err().map(ToString::to_string),
+            answer: Some(answer),
             cpu,
         },
         Err(doubt) => Scanned {
-            deps: Vec::new(),
-            probed: Vec::new(),
+            answer: None,
             declined: Some(doubt.to_string()),
             cpu,
         },
@@ -118,12 +115,13 @@ fn scan_project(
     let mut out = BufWriter::new(std::io::stdout().lock());
     for round in 1..=rounds {
         let mut written = Ok(());
-        let (mut files, mut declined, mut cpu) = (0, 0, Duration::ZERO);
+        let (mut files, mut declined, mut times) = (0, 0, Vec::new());
         let began = std::time::Instant::now();
         let print = |command: &CompileCommand, scanned: Scanned| {
-            files += scanned.deps.len();
+            let closure = scanned.answer.as_ref().map(|answer| &answer.closure);
+            files += closure.map_or(0, |closure| names(closure).count());
             declined += usize::from(scanned.declined.is_some());
-            cpu += scanned.cpu;
+            times.push(scanned.cpu);
             if round == rounds && written.is_ok() {
                 written = write_line(&mut out, command, scanned);
             }
@@ -131,17 +129,32 @@ fn scan_project(
         workers::in_order(&commands, jobs, |c| scan_one(c, answerer), print)
             .map_err(CliError::io("cannot start a thread"))?;
         written.map_err(CliError::io("standard output"))?;
-        let count = commands.len().max(1);
         eprintln!(
-            "round {round}: {} translation units, {} scanned, {declined} declined, {files} files, {} us CPU and {} us elapsed per unit",
+            "round {round}: {} translation units, {} scanned, {declined} declined, {files} files, {}, {} ms elapsed",
             commands.len(),
             commands.len() - declined,
-            cpu.as_micros() / count as u128,
-            began.elapsed().as_micros() / count as u128,
+            spread(times),
+            began.elapsed().as_millis()
         );
     }
     out.flush().map_err(CliError::io("standard output"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The CPU times of the units, in words.
+fn spread(mut times: Vec<Duration>) -> String {
+    times.sort_unstable();
+    let total: Duration = times.iter().sum();
+    let at = |hundredth: usize| {
+        let index = times.len().saturating_sub(1) * hundredth / 100;
+        times.get(index).map_or(0, Duration::as_micros)
+    };
+    let mean = total.as_micros() / times.len().max(1) as u128;
+    format!(
+        "CPU per unit in us: mean {mean}, median {}, 99 % {}",
+        at(50),
+        at(99)
+    )
 }
 
 fn write_line(
@@ -149,17 +162,16 @@ fn write_line(
     command: &CompileCommand,
     scanned: Scanned,
 ) -> std::io::Result<()> {
-    let text = |paths: Vec<PathBuf>| -> Vec<String> {
-        paths
-            .iter()
-            .map(|path| path.to_string_lossy().into_owned())
-            .collect()
-    };
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let closure = scanned.answer.as_ref().map(|answer| &answer.closure);
     let line = Line {
         file: &command.file,
         directory: &command.directory,
-        deps: text(scanned.deps),
-        probed: text(scanned.probed),
+        deps: closure.map_or_else(Vec::new, |closure| names(closure).map(text).collect()),
+        probed: closure.map_or_else(Vec::new, |closure| {
+            let absent = closure.probed_absent();
+            absent.iter().map(|path| text(path)).collect()
+        }),
         declined: scanned.declined,
         cpu_us: u64::try_from(scanned.cpu.as_micros()).unwrap_or(u64::MAX),
     };

@@ -16,7 +16,6 @@ use super::environment::Environment;
 use super::{CliError, ServiceArguments};
 use crate::answer::Answerer;
 use crate::mirror::Mirror;
-use crate::options::Options;
 use crate::service::{Sockets, serve};
 
 /// Starts the service.
@@ -36,8 +35,9 @@ pub(super) fn run(arguments: &ServiceArguments) -> Result<ExitCode, CliError> {
     }
     let environment = Environment::read();
     let mirror = Mirror::new(environment.client_tmp.as_deref())?;
-    let options = Options::new(environment.relevant)?;
-    let answerer = Arc::new(Answerer::new(options, Some(mirror)));
+    let freshness = arguments.freshness;
+    let answerer = Answerer::new(environment.relevant, freshness, Some(mirror))?;
+    let answerer = Arc::new(answerer);
     let sockets = Sockets::bind(port)?;
     let pid_file = arguments.pid_file.as_deref().map(PidFile::write);
     let pid_file = pid_file.transpose()?;

@@ -5,10 +5,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use dashmap::DashMap;
-use rustix::fs::{Access, FileType};
+use rustix::fs::Access;
 
 use super::CompilerError;
-use super::voucher::Seen;
+use crate::facts::{End, NodeId, Session};
+use crate::files::{FileStamp, Status};
 
 /// A compiler that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,9 @@ pub struct LocatedCompiler {
     pub real: PathBuf,
 }
 
+/// Where paths led, and what stood there then.
+pub(super) type Known = DashMap<PathBuf, (FileStamp, LocatedCompiler)>;
+
 /// Programs that stand in PATH under a compiler's name and start the real one.
 const WRAPPERS: [&str; 6] = ["distcc", "ccache", "sccache", "icecc", "gomacc", "colorgcc"];
 
@@ -27,12 +31,13 @@ fn is_wrapper(real: &Path) -> bool {
         .is_some_and(|name| WRAPPERS.iter().any(|wrapper| name == *wrapper))
 }
 
-/// Finds the compiler `name`; `known` remembers where links led, vouched for by `stat`.
+/// Finds the compiler `name`; `known` remembers which were programs.
 pub(super) fn locate(
     name: &[u8],
     cwd: &Path,
     search: &[u8],
-    known: &DashMap<PathBuf, (Seen, LocatedCompiler)>,
+    known: &Known,
+    session: &mut Session<'_>,
 ) -> Result<LocatedCompiler, CompilerError> {
     let not_found = || CompilerError::NotFound {
         name: String::from_utf8_lossy(name).into_owned(),
@@ -42,7 +47,7 @@ pub(super) fn locate(
         return Err(not_found());
     }
     if name.contains(&b'/') {
-        let found = candidate(&cwd.join(name_path), known).ok_or_else(not_found)?;
+        let found = candidate(&cwd.join(name_path), known, session).ok_or_else(not_found)?;
         return match is_wrapper(&found.real) {
             true => Err(CompilerError::Wrapper { path: found.path }),
             false => Ok(found),
@@ -55,39 +60,37 @@ pub(super) fn locate(
             cwd.join(Path::new(OsStr::from_bytes(directory)))
                 .join(name_path)
         })
-        .filter_map(|path| candidate(&path, known))
+        .filter_map(|path| candidate(&path, known, session))
         .find(|found| !is_wrapper(&found.real))
         .ok_or_else(not_found)
 }
 
 /// The program at `path`, if there is one that may be executed.
-fn candidate(
-    path: &Path,
-    known: &DashMap<PathBuf, (Seen, LocatedCompiler)>,
-) -> Option<LocatedCompiler> {
-    let seen = Seen::at(path)?;
+fn candidate(path: &Path, known: &Known, session: &mut Session<'_>) -> Option<LocatedCompiler> {
+    let located = session.locate(NodeId::ROOT, path.as_os_str().as_bytes());
+    let (Status::Regular(stamp), End::At(node)) = (session.status(&located), located.end) else {
+        return None;
+    };
+    let real = Path::new(OsStr::from_bytes(session.path(node)));
     if let Some(entry) = known.get(path)
-        && entry.0 == seen
+        && entry.0 == stamp
+        && entry.1.real == real
     {
         return Some(entry.1.clone());
     }
-    let stat = rustix::fs::stat(path).ok()?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile
-        || rustix::fs::access(path, Access::EXEC_OK).is_err()
-    {
-        return None;
-    }
-    let located = LocatedCompiler {
+    rustix::fs::access(path, Access::EXEC_OK).ok()?;
+    let found = LocatedCompiler {
         path: path.to_owned(),
-        real: std::fs::canonicalize(path).ok()?,
+        real: real.to_owned(),
     };
-    known.insert(path.to_owned(), (seen, located.clone()));
-    Some(located)
+    known.insert(path.to_owned(), (stamp, found.clone()));
+    Some(found)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::{Facts, Freshness};
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     fn program(path: &Path) {
@@ -109,24 +112,28 @@ mod tests {
         std::fs::write(root.join("plain/gcc"), "not executable").unwrap();
         symlink("gcc-99", root.join("real/gcc")).unwrap();
         let known = DashMap::new();
+        let facts = Facts::new(Freshness::Stat).unwrap();
+        let locate = |name: &[u8], cwd: &Path, search: &[u8]| {
+            locate(name, cwd, search, &known, &mut facts.session())
+        };
         let search = format!(
             "{0}/none:{0}/masquerade:{0}/plain:{0}/last:real",
             root.display()
         );
         for _ in 0..2 {
-            let found = locate(b"gcc", &root, search.as_bytes(), &known).unwrap();
+            let found = locate(b"gcc", &root, search.as_bytes()).unwrap();
             assert_eq!(found.path, root.join("real/gcc"));
             assert_eq!(found.real, root.join("real/gcc-99"));
         }
-        let found = locate(b"real/gcc-99", &root, b"", &known).unwrap();
+        let found = locate(b"real/gcc-99", &root, b"").unwrap();
         assert_eq!(found.path, root.join("real/gcc-99"));
         assert!(matches!(
-            locate(b"masquerade/gcc", &root, b"", &known),
+            locate(b"masquerade/gcc", &root, b""),
             Err(CompilerError::Wrapper { .. })
         ));
         for missing in ["gcc-98", "", "./gcc"] {
             assert!(matches!(
-                locate(missing.as_bytes(), &root, search.as_bytes(), &known),
+                locate(missing.as_bytes(), &root, search.as_bytes()),
                 Err(CompilerError::NotFound { .. })
             ));
         }
@@ -140,16 +147,14 @@ mod tests {
         program(&root.join("b"));
         symlink("a", root.join("cc")).unwrap();
         let known = DashMap::new();
+        let facts = Facts::new(Freshness::Stat).unwrap();
+        let locate = |name: &[u8], cwd: &Path, search: &[u8]| {
+            locate(name, cwd, search, &known, &mut facts.session())
+        };
         let path = root.as_os_str().as_bytes().to_vec();
-        assert_eq!(
-            locate(b"cc", &root, &path, &known).unwrap().real,
-            root.join("a")
-        );
+        assert_eq!(locate(b"cc", &root, &path).unwrap().real, root.join("a"));
         std::fs::remove_file(root.join("cc")).unwrap();
         symlink("b", root.join("cc")).unwrap();
-        assert_eq!(
-            locate(b"cc", &root, &path, &known).unwrap().real,
-            root.join("b")
-        );
+        assert_eq!(locate(b"cc", &root, &path).unwrap().real, root.join("b"));
     }
 }

@@ -16,6 +16,7 @@ use std::time::Instant;
 use dashmap::DashMap;
 
 use crate::configuration::Language;
+use crate::facts::Session;
 pub use locate::LocatedCompiler;
 pub use probe::Probe;
 
@@ -80,7 +81,7 @@ pub struct Invocation {
 
 /// The answers of all compilers that were ever asked, shared by all threads.
 pub struct Compilers {
-    located: DashMap<PathBuf, (voucher::Seen, LocatedCompiler)>,
+    located: locate::Known,
     probes: DashMap<Invocation, Arc<Slot>>,
     questions: Arc<oracle::AskedQuestions>,
     /// Holds an empty `stdc-predef.h`, to learn whether a compiler looks for one.
@@ -133,20 +134,25 @@ impl Compilers {
         name: &[u8],
         cwd: &Path,
         search: &[u8],
+        session: &mut Session<'_>,
     ) -> Result<LocatedCompiler, CompilerError> {
-        locate::locate(name, cwd, search, &self.located)
+        locate::locate(name, cwd, search, &self.located, session)
     }
 
     /// The answer to `invocation`, from memory when its vouchers still hold.
     ///
     /// # Errors
     /// See [`CompilerError`]; a failure is not remembered.
-    pub fn probe(&self, invocation: &Invocation) -> Result<Arc<Probe>, CompilerError> {
+    pub fn probe(
+        &self,
+        invocation: &Invocation,
+        session: &mut Session<'_>,
+    ) -> Result<Arc<Probe>, CompilerError> {
         let arrived = Instant::now();
         let slot = self.slot(invocation);
         let known = lock(&slot.state).probe.clone();
         if let Some(probe) = known
-            && probe.is_vouched()
+            && probe.is_vouched(session)
         {
             return Ok(probe);
         }
@@ -158,12 +164,12 @@ impl Compilers {
         }
         // Somebody else may have asked while this thread waited for the lock.
         if let Some(probe) = &state.probe
-            && probe.is_vouched()
+            && probe.is_vouched(session)
         {
             return Ok(Arc::clone(probe));
         }
         state.probe = None;
-        match Probe::ask(invocation, self.bait.path(), &self.questions) {
+        match Probe::ask(invocation, self.bait.path(), &self.questions, session) {
             Ok(probe) => {
                 let probe = Arc::new(probe);
                 state.probe = Some(Arc::clone(&probe));

@@ -14,6 +14,7 @@ use super::oracle::{AskedQuestions, CompilerOracle};
 use super::voucher::Voucher;
 use super::{CompilerError, Invocation, run};
 use crate::configuration::{CompilerFamily, Language};
+use crate::facts::Session;
 
 /// A compiler's answer for one option set.
 pub struct Probe {
@@ -42,9 +43,10 @@ impl Probe {
         invocation: &Invocation,
         bait: &Path,
         questions: &Arc<AskedQuestions>,
+        session: &mut Session<'_>,
     ) -> Result<Self, CompilerError> {
         // Taken before the run, so that a compiler which is replaced meanwhile is asked again.
-        let program = Voucher::of(invocation.program.clone());
+        let program = Voucher::of(invocation.program.clone(), session);
         let mut command = invocation.command();
         command
             .args(["-E", "-dD", "-v", "-idirafter"])
@@ -73,15 +75,16 @@ impl Probe {
             .family
             .or_else(|| macros.family())
             .ok_or_else(|| unknown("-v printed no version"))?;
-        let mut vouchers = vec![program];
-        vouchers.extend(told.specs().into_iter().map(Voucher::of));
-        vouchers.extend(told.files.into_iter().map(Voucher::of));
         let sources = match family {
             CompilerFamily::Gcc { .. } => invocation.default_directories(&told.target),
             CompilerFamily::Clang { .. } => told.bracket.clone(),
         };
-        vouchers.extend(sources.into_iter().map(Voucher::of));
-        vouchers.extend(told.missing.into_iter().map(Voucher::of));
+        let specs = told.specs();
+        let places = [specs, told.files, sources, told.missing];
+        let mut vouchers = vec![program];
+        for place in places.into_iter().flatten() {
+            vouchers.push(Voucher::of(place, session));
+        }
         let oracle = CompilerOracle::new(invocation.clone(), Arc::clone(questions));
         Ok(Self {
             builtins: macros.lines.into(),
@@ -97,8 +100,8 @@ impl Probe {
     }
 
     /// Whether compiler, its specs, its own directories and its missing ones are as they were when it was asked.
-    pub fn is_vouched(&self) -> bool {
-        self.vouchers.iter().all(Voucher::holds)
+    pub fn is_vouched(&self, session: &mut Session<'_>) -> bool {
+        self.vouchers.iter().all(|voucher| voucher.holds(session))
     }
 }
 

@@ -6,7 +6,8 @@ use dashmap::DashMap;
 use protocol::token::{Tag, put_body, put_token};
 use protocol::tree::{EntryContent, TreeEntry, put_entry};
 
-use super::{Layout, Node};
+use super::Layout;
+use crate::entry::{Entry, Node};
 use crate::files::FileContent;
 
 /// Compressed forms of files behind a `#line` directive, by content and name; shared by all requests. Forms without one
@@ -62,7 +63,7 @@ impl Layout {
             Tag::NFIL,
             u32::try_from(self.nodes.len()).expect("fewer than 2^32 files"),
         );
-        for (path, node) in &self.nodes {
+        for Entry { path, node } in self.nodes.iter().map(|entry| &**entry) {
             match node {
                 Node::File { content, line } => {
                     put_body(&mut out, Tag::NAME, path.as_bytes());

@@ -7,7 +7,9 @@ use protocol::tree::{EntryContent, TreeEntry, decode_entries};
 
 use super::*;
 use crate::configuration::TimePolicy;
-use crate::files::{FileTable, Status};
+use crate::facts::End;
+use crate::files::FileTable;
+use crate::search::{Hit, Origin};
 
 struct Tree {
     directory: tempfile::TempDir,
@@ -52,7 +54,11 @@ impl Tree {
     fn lay_out(&self, cwd: &str, names: &[&str]) -> Result<Vec<String>, String> {
         let cwd = self.root().join(cwd);
         let table = FileTable::new();
-        let mut snapshot = table.snapshot(&cwd);
+        let mut session = table.facts().session();
+        let way = session.passage(NodeId::ROOT, cwd.as_os_str().as_bytes());
+        let End::At(start) = way.end else {
+            panic!("no directory {}", cwd.display());
+        };
         let root = self.root().to_str().unwrap().to_owned();
         let files = names
             .iter()
@@ -63,18 +69,16 @@ impl Tree {
                     None => (*name, true),
                 };
                 let name = name.replace("ROOT", &root);
-                let Status::Regular(stamp) = snapshot.status(name.as_bytes()) else {
+                let End::At(node) = session.locate(start, name.as_bytes()).end else {
                     panic!("no file {name}");
                 };
-                ClosureFile {
-                    content: snapshot.content(name.as_bytes(), &stamp).unwrap(),
-                    name: name.into(),
-                    text_read,
-                    opened_by: match number {
-                        0 => SearchKind::Source,
-                        _ => SearchKind::Includer,
-                    },
-                }
+                let content = session.content(node).unwrap();
+                let kind = match number {
+                    0 => SearchKind::Source,
+                    _ => SearchKind::Includer,
+                };
+                let hit = Hit::new(name.as_bytes(), node, Origin::Nowhere, kind);
+                ClosureFile::new(hit.file(&content), text_read)
             })
             .collect();
         let closure = Closure {
@@ -89,7 +93,7 @@ impl Tree {
             embeds_time: TimePolicy::Allow,
         };
         let system = SystemDirectories::new(&self.system);
-        let layout = lay_out(&unit, &closure, &system, &[])
+        let layout = lay_out(&mut session, &unit, &closure, &system, &[])
             .map_err(|error| error.to_string().replace(&root, "ROOT"))?;
         let section = layout.section(&CompressedForms::default());
         let entries = decode_entries(&section, Limits::DEFAULT).unwrap();

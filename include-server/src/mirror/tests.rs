@@ -5,7 +5,9 @@ use std::sync::Arc;
 use protocol::tree_path::TreePath;
 
 use super::*;
-use crate::files::{FileContent, FileTable, Status};
+use crate::entry::Entry;
+use crate::facts::{End, NodeId};
+use crate::files::{FileContent, FileTable};
 
 /// A mirror needs a base of at most two components, so these tests use `/tmp` itself.
 fn mirror() -> Mirror {
@@ -16,11 +18,13 @@ fn content(directory: &Path, text: &str) -> Arc<FileContent> {
     let path = directory.join("file");
     std::fs::write(&path, text).unwrap();
     let table = FileTable::new();
-    let mut snapshot = table.snapshot(directory);
-    let Status::Regular(stamp) = snapshot.status(b"file") else {
+    let mut session = table.facts().session();
+    let path = std::fs::canonicalize(path).unwrap();
+    let located = session.locate(NodeId::ROOT, path.as_os_str().as_bytes());
+    let End::At(file) = located.end else {
         panic!("no file");
     };
-    snapshot.content(b"file", &stamp).unwrap()
+    session.content(file).unwrap()
 }
 
 fn layout(nodes: Vec<(&str, Node)>) -> Layout {
@@ -28,7 +32,12 @@ fn layout(nodes: Vec<(&str, Node)>) -> Layout {
     Layout {
         nodes: nodes
             .into_iter()
-            .map(|(name, node)| (path(name), node))
+            .map(|(name, node)| {
+                Arc::new(Entry {
+                    path: path(name),
+                    node,
+                })
+            })
             .collect(),
     }
 }

@@ -12,7 +12,7 @@ use crate::macros::{Definition, Expander, Fault, HeaderName, Rules};
 use crate::program::{
     Directive, IncludeStyle, Kind, Mention, Op, Pragma, Program, Target, TokenRange,
 };
-use crate::search::{Found, Origin};
+use crate::search::{Origin, Resolved};
 
 /// Where execution stands in a program.
 #[derive(Clone, Copy)]
@@ -450,14 +450,18 @@ impl Scan<'_> {
             return Err(self.malformed("empty filename in #include"));
         }
         self.world.check_first_header(style, bracket, name)?;
-        match self.world.find(style, bracket, name)? {
-            Some(found) => self.include(&found, style == IncludeStyle::Import),
+        let found = self.world.find(style, bracket, name)?;
+        match found.hit {
+            Some(_) => self.include(&found, style == IncludeStyle::Import),
             None => Err(self.world.not_found(style, bracket, name)),
         }
     }
 
     /// Enters a found file unless it is to be read only once; true when it was pushed.
-    pub(super) fn include(&mut self, found: &Found, import: bool) -> Result<bool, Decline> {
+    pub(super) fn include(&mut self, found: &Arc<Resolved>, import: bool) -> Result<bool, Decline> {
+        let Some(hit) = &found.hit else {
+            return Ok(false);
+        };
         if self.world.frames.len() >= self.configuration.max_include_depth as usize {
             return Err(Decline::TooDeep {
                 place: self.world.place(),
@@ -473,8 +477,10 @@ impl Scan<'_> {
                 });
             }
         }
-        let record = self.world.open(found)?;
-        self.world.note_header(found.kind);
+        let Some(record) = self.world.open(found)? else {
+            return Ok(false);
+        };
+        self.world.note_header(hit.kind);
         let (once, listed) = (
             self.world.records[record].once,
             self.world.records[record].listed,
@@ -501,8 +507,8 @@ impl Scan<'_> {
         {
             return Ok(false);
         }
-        let system = self.world.found_is_system(found.kind);
-        self.enter(record, program, (found.origin, system));
+        let system = self.world.found_is_system(hit.kind);
+        self.enter(record, program, (hit.origin, system));
         Ok(true)
     }
 
@@ -510,9 +516,17 @@ impl Scan<'_> {
     pub(super) fn enter(&mut self, record: usize, program: Arc<Program>, origin: (Origin, bool)) {
         let index = self.add_program(program);
         self.world.records[record].text_read = true;
-        let frame = Frame::new(record, &self.world.records[record].name, index, origin);
+        let directory = directory_of(self.world.records[record].name);
+        let frame = Frame::new(record, directory, index, origin);
         self.world.frames.push(frame);
     }
+}
+
+/// The directory part of a name, with its slash.
+fn directory_of(name: Atom) -> Atom {
+    let name = name.spelling();
+    let length = memchr::memrchr(b'/', name).map_or(0, |slash| slash + 1);
+    Atom::of(&name[..length])
 }
 
 /// The characters of a string literal's inside.

@@ -10,21 +10,23 @@ mod options;
 mod world;
 
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::atom::Atom;
+use foldhash::HashSet;
+
 use crate::closure::{Closure, ClosureFile, SearchKind};
 use crate::condition::Item;
 use crate::configuration::{CommandMacro, Configuration, Forced, TranslationUnit};
 use crate::decline::{Decline, Place};
+use crate::facts::{End, Session};
 use crate::files::{FileTable, Status};
 use crate::macros::{self, Definition, Macros, Rules, Workspace};
 use crate::program::{Directive, Op, Program};
-use crate::search::{Found, Origin};
+use crate::search::{Hit, Origin, Resolved};
 
 use memo::Memo;
 use options::OptionStack;
@@ -52,12 +54,25 @@ struct Spare {
     memo: Memo,
 }
 
-/// Finds every file that the compile of `tu` would read.
+/// Finds every file that the compile of `tu` would read, in a request of its own.
+///
+/// # Errors
+/// See [`Decline`].
 pub fn scan(
     tu: &TranslationUnit,
     configuration: &Configuration,
     files: &FileTable,
 ) -> Result<Closure, Decline> {
+    scan_in(files.facts().session(), tu, configuration, files).1
+}
+
+/// As [`scan`], within a request, which is given back.
+pub fn scan_in<'s>(
+    session: Session<'s>,
+    tu: &'s TranslationUnit,
+    configuration: &'s Configuration,
+    files: &'s FileTable,
+) -> (Session<'s>, Result<Closure, Decline>) {
     let Spare {
         mut macros,
         programs,
@@ -79,7 +94,7 @@ pub fn scan(
         workspace,
         items,
         memo,
-        world: World::new(tu, configuration, files),
+        world: World::new(session, tu, configuration, files),
         rules: Rules {
             mode: configuration.dialect.lexing,
             strict_comma_paste: configuration.dialect.strict_comma_paste,
@@ -110,20 +125,16 @@ pub fn scan(
             memo,
         })
     });
-    outcome.map(|()| closure(world))
+    let outcome = outcome.map(|()| closure(&world));
+    (world.session, outcome)
 }
 
-fn closure(world: World<'_>) -> Closure {
+fn closure(world: &World<'_>) -> Closure {
     let entry = |record: usize| {
         let record = &world.records[record];
-        ClosureFile {
-            name: PathBuf::from(OsStr::from_bytes(&record.name)),
-            content: Arc::clone(&record.content),
-            opened_by: record.kind,
-            text_read: record.text_read,
-        }
+        ClosureFile::new(record.file(), record.text_read)
     };
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::default();
     Closure {
         files: world.order.iter().map(|&record| entry(record)).collect(),
         has_include_hits: world
@@ -132,15 +143,7 @@ fn closure(world: World<'_>) -> Closure {
             .filter(|&&record| !world.records[record].listed && seen.insert(record))
             .map(|&record| entry(record))
             .collect(),
-        probed_absent: {
-            let mut seen = HashSet::new();
-            let mut absent = world.absent;
-            absent.retain(|name| seen.insert(name.clone()));
-            absent
-                .into_iter()
-                .map(|name| PathBuf::from(std::ffi::OsString::from_vec(name)))
-                .collect()
-        },
+        lookups: world.lookups.clone(),
     }
 }
 
@@ -209,20 +212,21 @@ impl Scan<'_> {
             path: PathBuf::from(&self.tu.source),
             why: why.into(),
         };
-        let stamp = match self.world.snapshot.status(name) {
-            Status::Regular(stamp) => stamp,
-            Status::Missing => return Err(failed("no such file")),
-            Status::Directory(..) | Status::Other => return Err(failed("not a regular file")),
-            Status::Refused(errno) => return Err(failed(&std::io::Error::from(errno).to_string())),
+        let session = &mut self.world.session;
+        let located = session.locate(self.world.chain.cwd(), name);
+        let node = match (session.status(&located), located.end) {
+            (Status::Regular(_), End::At(node)) => node,
+            (Status::Missing | Status::Regular(_), _) => return Err(failed("no such file")),
+            (Status::Directory(..) | Status::Other, _) => {
+                return Err(failed("not a regular file"));
+            }
+            (Status::Refused(errno), _) => {
+                return Err(failed(&std::io::Error::from(errno).to_string()));
+            }
         };
-        let content = self.world.snapshot.content(name, &stamp)?;
-        let found = Found {
-            name: name.to_vec(),
-            stamp,
-            origin: Origin::Nowhere,
-            kind: SearchKind::Source,
-        };
-        let record = self.world.record(&found, content);
+        let hit = Hit::new(name, node, Origin::Nowhere, SearchKind::Source);
+        let resolved = Arc::new(Resolved::source(hit));
+        let record = self.world.open(&resolved)?.unwrap_or_default();
         self.world.list(record);
         Ok(record)
     }
@@ -293,7 +297,7 @@ impl Scan<'_> {
         self.world.frames.push(Frame::generated());
         let found = self.world.find_forced(name.as_bytes())?;
         self.world.frames.pop();
-        let Some(found) = found else {
+        if found.hit.is_none() {
             return Err(Decline::IncludeNotFound {
                 name: format!("\"{}\"", name.display()),
                 place: Place {
@@ -308,14 +312,14 @@ impl Scan<'_> {
 
     fn stdc_predef(&mut self) -> Result<(), Decline> {
         let found = self.world.find_predefined(b"stdc-predef.h")?;
-        match found {
-            Some(found) => self.run_nested(&found),
+        match found.hit {
+            Some(_) => self.run_nested(&found),
             None => Ok(()),
         }
     }
 
     /// Executes a file that the command line includes, on top of the source's place in the stack.
-    fn run_nested(&mut self, found: &Found) -> Result<(), Decline> {
+    fn run_nested(&mut self, found: &Arc<Resolved>) -> Result<(), Decline> {
         self.world.frames.push(Frame::generated());
         let base = self.world.frames.len();
         if self.include(found, false)? {

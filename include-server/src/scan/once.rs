@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::world::World;
+use crate::atom::Atom;
 use crate::decline::Decline;
 
 impl World<'_> {
@@ -43,14 +44,14 @@ impl World<'_> {
         let (one, two) = (&self.records[first], &self.records[second]);
         let (stamp, other) = (one.content.stamp(), two.content.stamp());
         let undecided = || Decline::EqualOnceHeaders {
-            first: path(&one.name),
-            second: path(&two.name),
+            first: path(one.name),
+            second: path(two.name),
         };
         // Texts differ when the first file was deleted during the scan and the second got its inode.
         if (stamp.device, stamp.inode) == (other.device, other.inode)
             && one.content.bytes() == two.content.bytes()
         {
-            if stamp.links == 1 || self.same_real_path(&one.name, &two.name) {
+            if stamp.links == 1 || one.node == two.node {
                 return Ok(true);
             }
             // Hard links become two files on the server.
@@ -63,11 +64,6 @@ impl World<'_> {
             return Err(undecided());
         }
         Ok(false)
-    }
-
-    fn same_real_path(&self, first: &[u8], second: &[u8]) -> bool {
-        let real = |name: &[u8]| std::fs::canonicalize(path(&self.snapshot.absolute(name))).ok();
-        matches!((real(first), real(second)), (Some(first), Some(second)) if first == second)
     }
 
     /// At the end: a file that became read-only-once after its twin was read is as undecidable.
@@ -92,6 +88,6 @@ impl World<'_> {
     }
 }
 
-fn path(name: &[u8]) -> PathBuf {
-    PathBuf::from(OsStr::from_bytes(name))
+fn path(name: Atom) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(name.spelling()))
 }

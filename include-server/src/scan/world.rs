@@ -1,30 +1,48 @@
 //! What surrounds the macros in a scan: the stack of files, names looked up, files found.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use foldhash::HashMap;
+
 use crate::atom::{Atom, known};
-use crate::closure::SearchKind;
+use crate::closure::{FoundFile, SearchKind};
 use crate::configuration::{Configuration, Question, TranslationUnit};
 use crate::decline::{Decline, Place};
-use crate::files::{FileContent, FileTable, Snapshot, Status};
+use crate::facts::{NodeId, Session};
+use crate::files::{FileContent, FileTable, Status};
 use crate::macros::{Builtin, Environment, Fault, HeaderName};
 use crate::program::{IncludeStyle, Kind, Token};
-use crate::search::{EffectivePath, Found, Origin, Start};
+use crate::search::{Begin, Chain, Hit, Origin, Resolved};
 
 /// A file found under a name.
 pub(super) struct Record {
-    pub(super) name: Vec<u8>,
+    pub(super) name: Atom,
+    /// The lookup that found it first; it has a hit.
+    found: Arc<Resolved>,
+    pub(super) node: NodeId,
     pub(super) content: Arc<FileContent>,
-    pub(super) kind: SearchKind,
     pub(super) once: bool,
     /// Whether it is in the closure.
     pub(super) listed: bool,
     /// Whether its text was ever read.
     pub(super) text_read: bool,
+}
+
+impl Record {
+    /// As a closure has it.
+    pub(super) fn file(&self) -> Arc<FoundFile> {
+        match &self.found.hit {
+            Some(hit) if hit.name == self.name => hit.file(&self.content),
+            Some(hit) => Arc::new(FoundFile::new(
+                &Hit::new(self.name.spelling(), hit.node, hit.origin, hit.kind),
+                Arc::clone(&self.content),
+            )),
+            None => unreachable!("a record is made of a hit"),
+        }
+    }
 }
 
 /// A file being read.
@@ -50,18 +68,17 @@ pub(super) struct Frame {
 impl Frame {
     pub(super) fn new(
         record: usize,
-        name: &[u8],
+        directory: Atom,
         program_index: u32,
         (origin, system): (Origin, bool),
     ) -> Frame {
-        let length = memchr::memrchr(b'/', name).map_or(0, |slash| slash + 1);
         Frame {
             record: Some(record),
             program_index,
             position: 0,
             origin,
             system,
-            directory: Atom::of(&name[..length]),
+            directory,
             line: 1,
             line_shift: 0,
             presumed_name: None,
@@ -84,28 +101,21 @@ impl Frame {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Begin {
-    /// The includer's directory, and whether the includer is a system header.
-    Quote(Atom, bool),
-    Bracket,
-    Next(usize),
-}
-
 pub(super) struct World<'s> {
     pub(super) tu: &'s TranslationUnit,
     pub(super) configuration: &'s Configuration,
-    pub(super) snapshot: Snapshot<'s>,
-    path: EffectivePath,
-    lookups: HashMap<(Atom, Begin), Option<Found>>,
+    pub(super) session: Session<'s>,
+    pub(super) chain: Arc<Chain>,
+    looked_up: HashMap<(Atom, Begin), Arc<Resolved>>,
+    /// The lookups made, in order.
+    pub(super) lookups: Vec<Arc<Resolved>>,
     pub(super) frames: Vec<Frame>,
     pub(super) records: Vec<Record>,
-    by_name: HashMap<Vec<u8>, usize>,
+    by_name: HashMap<Atom, usize>,
     /// Records in the order of first reading.
     pub(super) order: Vec<usize>,
     /// Records that were found and not read.
     pub(super) hits: Vec<usize>,
-    pub(super) absent: Vec<Vec<u8>>,
     pub(super) once_by_size: HashMap<u64, Vec<usize>>,
     counter: u64,
     /// Whether text mentions `__COUNTER__`.
@@ -118,25 +128,28 @@ pub(super) struct World<'s> {
 
 impl<'s> World<'s> {
     pub(super) fn new(
+        mut session: Session<'s>,
         tu: &'s TranslationUnit,
         configuration: &'s Configuration,
         files: &'s FileTable,
     ) -> World<'s> {
-        let mut snapshot = files.snapshot(&tu.cwd);
-        let path = configuration.search.effective(&mut snapshot);
+        let canonical = configuration.dialect.canonical_system_headers;
+        let chain = files
+            .chains()
+            .chain(&configuration.search, canonical, &tu.cwd, &mut session);
         World {
             tu,
             configuration,
-            snapshot,
-            path,
-            lookups: HashMap::new(),
+            session,
+            chain,
+            looked_up: HashMap::default(),
+            lookups: Vec::new(),
             frames: Vec::new(),
             records: Vec::new(),
-            by_name: HashMap::new(),
+            by_name: HashMap::default(),
             order: Vec::new(),
             hits: Vec::new(),
-            absent: Vec::new(),
-            once_by_size: HashMap::new(),
+            once_by_size: HashMap::default(),
             counter: 0,
             text_counts: false,
             line_was_read: false,
@@ -153,7 +166,7 @@ impl<'s> World<'s> {
         Place {
             file: record.map_or_else(
                 || PathBuf::from("<command-line>"),
-                |record| path_of(&record.name),
+                |record| path_of(record.name.spelling()),
             ),
             line: frame.map_or(1, |frame| frame.line),
         }
@@ -163,7 +176,7 @@ impl<'s> World<'s> {
     pub(super) fn in_compilers_header(&self) -> bool {
         let record = self.frames.last().and_then(|frame| frame.record);
         record.is_some_and(|record| {
-            let name = &self.records[record].name;
+            let name = self.records[record].name.spelling();
             memchr::memmem::find(name, b"/gcc/").is_some()
                 && self.configuration.search.is_compilers_own(name)
         })
@@ -184,31 +197,38 @@ impl<'s> World<'s> {
         }
     }
 
-    /// The record of a found file, made at its first finding under that name.
-    pub(super) fn record(&mut self, found: &Found, content: Arc<FileContent>) -> usize {
-        if let Some(&record) = self.by_name.get(&found.name) {
-            return record;
+    /// The record of a found file, with its content read; made at its first finding under that name. `None`: nothing was
+    /// found.
+    pub(super) fn open(&mut self, found: &Arc<Resolved>) -> Result<Option<usize>, Decline> {
+        match &found.hit {
+            Some(hit) => self.open_as(hit.name, found).map(Some),
+            None => Ok(None),
         }
+    }
+
+    fn open_as(&mut self, name: Atom, found: &Arc<Resolved>) -> Result<usize, Decline> {
+        if let Some(&record) = self.by_name.get(&name) {
+            return Ok(record);
+        }
+        let Some(hit) = &found.hit else {
+            unreachable!("only what was found is opened");
+        };
+        let content = self
+            .session
+            .content(hit.node)
+            .map_err(|error| Decline::from_read(path_of(name.spelling()), error))?;
         let record = self.records.len();
         self.records.push(Record {
-            name: found.name.clone(),
+            name,
+            found: Arc::clone(found),
+            node: hit.node,
             content,
-            kind: found.kind,
             once: false,
             listed: false,
             text_read: false,
         });
-        self.by_name.insert(found.name.clone(), record);
-        record
-    }
-
-    /// The record of a found file, with its content read.
-    pub(super) fn open(&mut self, found: &Found) -> Result<usize, Decline> {
-        if let Some(&record) = self.by_name.get(&found.name) {
-            return Ok(record);
-        }
-        let content = self.snapshot.content(&found.name, &found.stamp)?;
-        Ok(self.record(found, content))
+        self.by_name.insert(name, record);
+        Ok(record)
     }
 
     /// Adds a record to the closure.
@@ -225,7 +245,7 @@ impl<'s> World<'s> {
         style: IncludeStyle,
         bracket: bool,
         name: Atom,
-    ) -> Result<Option<Found>, Decline> {
+    ) -> Result<Arc<Resolved>, Decline> {
         let begin = self.begin(style, bracket)?;
         self.find_from(name, begin)
     }
@@ -242,7 +262,7 @@ impl<'s> World<'s> {
                     what: "#include_next in a file found beside its includer, with clang".into(),
                 });
             }
-            if let Some(next) = self.path.next_after(origin) {
+            if let Some(next) = self.chain.next_after(origin) {
                 return Ok(Begin::Next(next));
             }
         }
@@ -253,43 +273,19 @@ impl<'s> World<'s> {
         })
     }
 
-    fn find_from(&mut self, name: Atom, begin: Begin) -> Result<Option<Found>, Decline> {
-        if let Some(known) = self.lookups.get(&(name, begin)) {
-            return Ok(known.clone());
+    fn find_from(&mut self, name: Atom, begin: Begin) -> Result<Arc<Resolved>, Decline> {
+        if let Some(known) = self.looked_up.get(&(name, begin)) {
+            return Ok(Arc::clone(known));
         }
-        let start = match begin {
-            Begin::Quote(directory, _) => Start::Quote(directory.spelling()),
-            Begin::Bracket => Start::Bracket,
-            Begin::Next(index) => Start::Next(index),
-        };
-        let found = self
-            .path
-            .find(name.spelling(), start, &mut self.snapshot, &mut self.absent)?;
-        let found = match found {
-            Some(found) => Some(self.canonical(found, begin)?),
-            None => None,
-        };
-        self.lookups.insert((name, begin), found.clone());
+        let found = self.chain.find(name, begin, &mut self.session)?;
+        // Where the compiler goes on with a shorter name, the one it was found by must be on the server, too.
+        if let Some(found_as) = found.hit.as_ref().and_then(|hit| hit.found_as) {
+            let record = self.open_as(found_as, &found)?;
+            self.hits.push(record);
+        }
+        self.looked_up.insert((name, begin), Arc::clone(&found));
+        self.lookups.push(Arc::clone(&found));
         Ok(found)
-    }
-
-    /// gcc gives a system header its canonical name where that is shorter. The name it was found by must be on the server, too.
-    fn canonical(&mut self, found: Found, begin: Begin) -> Result<Found, Decline> {
-        let system = match found.kind {
-            SearchKind::Includer => matches!(begin, Begin::Quote(_, true)),
-            kind => is_system(kind, false),
-        };
-        if !system || !self.configuration.dialect.canonical_system_headers {
-            return Ok(found);
-        }
-        match self.snapshot.shorter_canonical(&found.name) {
-            None => Ok(found),
-            Some(name) => {
-                let record = self.open(&found)?;
-                self.hits.push(record);
-                Ok(Found { name, ..found })
-            }
-        }
     }
 
     /// Whether a file found that way by the file being read is a system header.
@@ -298,35 +294,26 @@ impl<'s> World<'s> {
     }
 
     /// Looks up a file of `-include` or `-imacros`.
-    pub(super) fn find_forced(&mut self, name: &[u8]) -> Result<Option<Found>, Decline> {
+    pub(super) fn find_forced(&mut self, name: &[u8]) -> Result<Arc<Resolved>, Decline> {
         let directory: &[u8] = if self.configuration.compiler.is_clang() {
             b""
         } else {
             b"./"
         };
         let name = Atom::of(name);
-        self.check_precompiled(name, Begin::Quote(Atom::of(directory), false))?;
-        let mut found = self.find_from(name, Begin::Quote(Atom::of(directory), false))?;
-        if let Some(found) = &mut found
-            && found.kind == SearchKind::Includer
-        {
-            found.kind = SearchKind::WorkingDirectory;
-        }
-        Ok(found)
+        let begin = Begin::Forced(Atom::of(directory));
+        self.check_precompiled(name, begin)?;
+        self.find_from(name, begin)
     }
 
     /// Looks up a file that the compiler includes by itself.
-    pub(super) fn find_predefined(&mut self, name: &[u8]) -> Result<Option<Found>, Decline> {
-        let mut found = self.find_from(Atom::of(name), Begin::Bracket)?;
-        if let Some(found) = &mut found {
-            found.kind = SearchKind::Predefined;
-        }
-        Ok(found)
+    pub(super) fn find_predefined(&mut self, name: &[u8]) -> Result<Arc<Resolved>, Decline> {
+        self.find_from(Atom::of(name), Begin::Predefined)
     }
 
     /// Where a forced include is looked for, in words.
     pub(super) fn describe_forced(&self) -> String {
-        self.path.describe(Start::Quote(b"./"))
+        self.chain.describe(Begin::Quote(known::EMPTY, false))
     }
 
     /// Declines when the first header of all has a precompiled form, which the compile would read instead.
@@ -353,15 +340,13 @@ impl<'s> World<'s> {
             return Ok(());
         }
         // A precompiled header may stand where no plain one does, so each directory up to the first hit counts.
-        let before = self.absent.len();
-        self.lookups.remove(&(name, begin));
         let found = self.find_from(name, begin)?;
-        let mut candidates: Vec<Vec<u8>> = self.absent[before..].to_vec();
-        candidates.extend(found.map(|found| found.name));
-        for candidate in candidates {
+        let hit = found.hit.as_ref().map(|hit| hit.name.spelling());
+        for candidate in found.absent.iter().map(|name| &**name).chain(hit) {
             for suffix in suffixes {
-                let precompiled = [candidate.as_slice(), suffix].concat();
-                if self.snapshot.status(&precompiled) != Status::Missing {
+                let precompiled = [candidate, suffix].concat();
+                let located = self.session.locate(self.chain.cwd(), &precompiled);
+                if self.session.status(&located) != Status::Missing {
                     let what = format!(
                         "{} is a precompiled header",
                         String::from_utf8_lossy(&precompiled)
@@ -387,11 +372,6 @@ impl<'s> World<'s> {
             Ok(begin) => begin,
             Err(decline) => return decline,
         };
-        let start = match begin {
-            Begin::Quote(directory, _) => Start::Quote(directory.spelling()),
-            Begin::Bracket => Start::Bracket,
-            Begin::Next(index) => Start::Next(index),
-        };
         let text = name.display();
         Decline::IncludeNotFound {
             name: if bracket {
@@ -403,7 +383,7 @@ impl<'s> World<'s> {
             searched: if name.spelling().first() == Some(&b'/') {
                 "that name only".into()
             } else {
-                self.path.describe(start)
+                self.chain.describe(begin)
             },
         }
     }
@@ -415,14 +395,10 @@ impl<'s> World<'s> {
         bracket: bool,
         name: Atom,
     ) -> Result<bool, Decline> {
-        match self.find(style, bracket, name)? {
-            Some(found) => {
-                let record = self.open(&found)?;
-                self.hits.push(record);
-                Ok(true)
-            }
-            None => Ok(false),
-        }
+        let found = self.find(style, bracket, name)?;
+        let record = self.open(&found)?;
+        self.hits.extend(record);
+        Ok(record.is_some())
     }
 
     /// The depth of nested includes: 0 in the source.
@@ -461,7 +437,7 @@ impl<'s> World<'s> {
         };
         match (&frame.presumed_name, frame.record) {
             (Some(name), _) => name.clone(),
-            (None, Some(record)) => self.records[record].name.clone(),
+            (None, Some(record)) => self.records[record].name.spelling().to_vec(),
             (None, None) => b"<command-line>".to_vec(),
         }
     }

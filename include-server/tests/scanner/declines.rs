@@ -293,7 +293,7 @@ fn what_a_remote_preprocessor_needs_too() {
         for absent in ["i/opt.h", "i/none.h", "j/none.h", "i/x.h"] {
             assert!(
                 closure
-                    .probed_absent
+                    .probed_absent()
                     .iter()
                     .any(|name| name.to_str() == Some(absent)),
                 "{absent}"
@@ -301,7 +301,7 @@ fn what_a_remote_preprocessor_needs_too() {
         }
         assert!(
             !closure
-                .probed_absent
+                .probed_absent()
                 .iter()
                 .any(|name| name.to_str() == Some("j/x.h"))
         );

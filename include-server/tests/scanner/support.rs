@@ -251,7 +251,6 @@ pub fn job(compiler: &Compiler, cwd: &Path, arguments: &[String]) -> Job {
             && !no_includes
             && !flags.iter().any(|flag| flag == "-ffreestanding"),
         search: SearchPath::build(raw, compiler.family),
-        system_prefixes: directories,
         max_include_depth: 200,
         macro_prefix_maps: Vec::new(),
         oracle: Arc::new(AskingOracle {

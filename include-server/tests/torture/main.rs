@@ -37,3 +37,13 @@ fn an_answerer_that_asks_at_each_request_is_never_stale() {
 fn a_service_that_asks_at_each_request_is_never_stale() {
     torture(Mode::Stat, true, 200);
 }
+
+#[test]
+fn an_answerer_that_watches_is_never_stale() {
+    torture(Mode::Watch, false, 400);
+}
+
+#[test]
+fn a_service_that_watches_is_never_stale() {
+    torture(Mode::Watch, true, 200);
+}

@@ -11,13 +11,14 @@ use protocol::command_line::{
 };
 
 use super::{Environment, Reason};
-use crate::answer::Answerer;
+use crate::answer::{Answerer, Doubt};
 use crate::cli::CliError;
 use crate::cli::compile_commands::CompileCommand;
 use crate::cli::scan::names;
 use crate::closure::Closure;
 use crate::compiler::{probe::first_error, run};
-use crate::options::{Interpretation, Options};
+use crate::facts::Freshness;
+use crate::options::Interpretation;
 
 /// How long a compiler may take for one command. `-M` of the largest headers takes a few seconds, a whole parse more.
 const TIME_LIMIT: Duration = Duration::from_secs(120);
@@ -55,7 +56,7 @@ pub(super) struct Examiner<'a> {
 impl<'a> Examiner<'a> {
     pub(super) fn new(environment: &'a Environment, compile: bool) -> Result<Self, CliError> {
         Ok(Self {
-            answerer: Answerer::new(Options::new(environment.relevant.clone())?, None),
+            answerer: Answerer::new(environment.relevant.clone(), Freshness::Auto, None)?,
             environment,
             compile,
         })
@@ -84,7 +85,7 @@ impl<'a> Examiner<'a> {
                 };
             }
         };
-        let (meaning, closure) = match self.answerer.closure(&command.query) {
+        let answer = match self.answerer.answer(&command.query) {
             Ok(answer) => answer,
             Err(doubt) => {
                 let reason = Reason::doubt(&doubt);
@@ -95,12 +96,12 @@ impl<'a> Examiner<'a> {
             }
         };
         let by_layout = || {
-            let layout = self.answerer.lay_out(&meaning, &closure);
-            layout.err().map(|doubt| Reason::doubt(&doubt))
+            let error = answer.layout.as_ref().err()?;
+            Some(Reason::doubt(&Doubt::Layout(error.clone())))
         };
         Examined {
             not_pump: by_words.or_else(by_layout),
-            outcome: compared(&meaning, &closure, &theirs),
+            outcome: compared(&answer.meaning, &answer.closure, &theirs),
         }
     }
 
@@ -128,8 +129,7 @@ impl<'a> Examiner<'a> {
         question: Question,
     ) -> Result<Vec<PathBuf>, String> {
         let query = &command.query;
-        let options = self.answerer.options();
-        let compiler = options.locate(query).map_err(|e| e.to_string())?;
+        let compiler = self.answerer.locate(query).map_err(|e| e.to_string())?;
         let cwd = Path::new(OsStr::from_bytes(&query.cwd));
         if !cwd.is_dir() {
             return Err(format!("the directory {} does not exist", cwd.display()));

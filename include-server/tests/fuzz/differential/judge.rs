@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use include_server::answer::{Answerer, Doubt};
-use include_server::options::Options;
+use include_server::facts::Freshness;
 use protocol::include_dialogue::Query;
 
 use super::case::Case;
@@ -141,7 +141,8 @@ impl Judge {
             environment: Some(self.environment.clone()),
             argv,
         };
-        let (_, closure) = self.answerer.closure(&query)?;
+        let answer = self.answerer.answer(&query)?;
+        let closure = &answer.closure;
         let mut files: Vec<_> = closure.files.iter().collect();
         if case.setup.traits().clang {
             // clang lists what __has_include finds; gcc does not.
@@ -202,8 +203,7 @@ impl Judge {
 }
 
 fn answerer() -> Answerer {
-    let options = Options::new(Vec::new()).expect("a temporary directory");
-    Answerer::new(options, None)
+    Answerer::new(Vec::new(), Freshness::Stat, None).expect("a temporary directory")
 }
 
 /// What the driver would start, without looking at anything but the setup. clang's driver does it all in one process.

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use include_server::answer::Answerer;
-use include_server::layout::Node;
+use include_server::entry::Node;
+use include_server::facts::Freshness;
 use include_server::mirror::Mirror;
-use include_server::options::Options;
 use include_server::service::{ServiceError, Sockets, serve};
 use protocol::include_dialogue::{Answer, Query, decode_stock_answer, rich_socket_path};
 use protocol::limits::Limits;
@@ -57,13 +57,13 @@ pub enum Witness {
 }
 
 fn answerer(mode: Mode) -> Answerer {
-    let options =
-        Options::new(vec![(b"PATH".to_vec(), b"/usr/bin:/bin".to_vec())]).expect("options");
+    let environment = vec![(b"PATH".to_vec(), b"/usr/bin:/bin".to_vec())];
     let mirror = Mirror::new(Some(Path::new("/tmp"))).expect("a mirror");
-    match mode {
-        Mode::Stat => Answerer::new(options, Some(mirror)),
-        Mode::Watch => panic!("watching is not there yet"),
-    }
+    let freshness = match mode {
+        Mode::Stat => Freshness::Stat,
+        Mode::Watch => Freshness::Watch,
+    };
+    Answerer::new(environment, freshness, Some(mirror)).expect("an answerer")
 }
 
 impl Witness {
@@ -96,8 +96,9 @@ impl Witness {
 }
 
 fn direct(answerer: &Answerer, query: &Query) -> Result<Testimony, String> {
-    let (_, closure) = answerer.closure(query).map_err(|doubt| doubt.to_string())?;
-    let layout = answerer.layout(query).map_err(|doubt| doubt.to_string())?;
+    let answer = answerer.answer(query).map_err(|doubt| doubt.to_string())?;
+    let closure = &answer.closure;
+    let layout = answer.layout.as_ref().map_err(|error| error.to_string())?;
     let mut told = Testimony {
         names: Some(
             closure
@@ -106,20 +107,20 @@ fn direct(answerer: &Answerer, query: &Query) -> Result<Testimony, String> {
                 .map(|file| rule::plain(&file.name.to_string_lossy()))
                 .collect(),
         ),
-        absent: closure.probed_absent,
+        absent: closure.probed_absent(),
         ..Testimony::default()
     };
     for file in closure.files.iter().chain(&closure.has_include_hits) {
         told.texts
             .push((file.name.clone(), file.content.bytes().to_vec()));
     }
-    for (path, node) in layout.nodes {
-        let path = PathBuf::from(OsStr::from_bytes(path.as_bytes()));
-        match node {
+    for entry in &layout.nodes {
+        let path = PathBuf::from(OsStr::from_bytes(entry.path.as_bytes()));
+        match &entry.node {
             Node::File { content, .. } => told.files.push((path, content.bytes().to_vec())),
             Node::Link(target) => told
                 .links
-                .push((path, PathBuf::from(OsStr::from_bytes(&target)))),
+                .push((path, PathBuf::from(OsStr::from_bytes(target)))),
             Node::Forcing => told
                 .directories
                 .push(path.parent().expect("a directory").to_owned()),

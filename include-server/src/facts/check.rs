@@ -1,0 +1,291 @@
+//! Asking the system about one node.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::medium::Medium;
+use super::node::{DirectoryTimes, LAID, Node, OPENED, State, UNSETTLED, WATCHED};
+use super::{Facts, NodeId, Value, lock};
+use crate::files::{self, FileContent, FileStamp, ReadError};
+
+/// How often a file is looked at again that is replaced while its watch is laid.
+const WATCH_ATTEMPTS: usize = 3;
+
+impl Facts {
+    /// Asks the system what stands at `node`, unless the directory's times vouch for it. The node's directory was checked
+    /// before in the same request.
+    pub(super) fn verify(&self, id: NodeId, node: &Node) {
+        if self.is_unchanged_file(node) {
+            return;
+        }
+        let mut state = lock(&node.state);
+        // Somebody else may have asked meanwhile.
+        if self.is_clean(node) || self.is_vouched_by_directory(node, &state) {
+            return;
+        }
+        // A file that somebody opened is believed again when nobody has it open for writing. Our own opening must not
+        // look like another's: its event is taken in before the question.
+        let opened = node.has(OPENED).then(|| open(node.path()).ok()).flatten();
+        if opened.is_some() {
+            self.catch_up();
+            node.put(OPENED, false);
+        }
+        let tick = self.tick();
+        let written = opened.as_ref().is_some_and(has_writer);
+        let (value, watched) = self.look(id, node, &mut state);
+        let known = state.value != Value::Unknown;
+        let changed = !same(&state.value, &value);
+        let is_directory = |value: &Value| matches!(value, Value::Directory(..));
+        let restructured = changed && (is_directory(&state.value) || is_directory(&value));
+        if written {
+            node.put(UNSETTLED, true);
+        }
+        // What may change without a sign is a new version each time.
+        if changed || node.has(UNSETTLED) {
+            node.renew();
+            if known {
+                let now = self.tick();
+                self.disturbed.fetch_max(now, Ordering::AcqRel);
+            }
+        }
+        if !matches!(value, Value::File(_)) {
+            state.content = None;
+            node.put(UNSETTLED, false);
+        }
+        state.value = value;
+        node.put(WATCHED, watched && !node.has(UNSETTLED));
+        node.set_checked(tick);
+        drop(state);
+        // What is below a directory that was replaced may be other files.
+        if restructured && known {
+            self.flood();
+        }
+    }
+
+    /// The common case without inotify: a file that is as it was. The lock is not held while the system is asked, since
+    /// many threads ask for the same headers.
+    fn is_unchanged_file(&self, node: &Node) -> bool {
+        if self.watch.is_some() || node.has(UNSETTLED) {
+            return false;
+        }
+        let Value::File(stamp) = lock(&node.state).value else {
+            return false;
+        };
+        if self.media.of(stamp.device, node.path()) == Medium::Remote {
+            return false;
+        }
+        let found = rustix::fs::lstat(node.path());
+        found.is_ok_and(|stat| FileStamp::new(&stat).same_content(&stamp))
+    }
+
+    /// Whether a directory that is not watched, and that was asked in this request, shows by its times that no name in it
+    /// came or went since the node was checked. That vouches for absence and for links, not for what files hold.
+    fn is_vouched_by_directory(&self, node: &Node, state: &State) -> bool {
+        let parent = self.node(node.parent);
+        let by_name = matches!(state.value, Value::Missing | Value::Link(..));
+        by_name
+            && !parent.has(WATCHED)
+            && node.checked() > self.flooded.load(Ordering::Acquire)
+            && node.checked() > parent.names()
+            && !std::ptr::eq(parent, node)
+    }
+
+    /// What stands at `node`, and whether inotify would report a change from now on.
+    fn look(&self, id: NodeId, node: &Node, state: &mut State) -> (Value, bool) {
+        let mut watched = self.watches_names(node);
+        let mut found = rustix::fs::lstat(node.path());
+        for _ in 0..WATCH_ATTEMPTS {
+            let Ok(stat) = &found else { break };
+            if !watched || FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+                break;
+            }
+            let stamp = FileStamp::new(stat);
+            let inode = (stamp.device, stamp.inode);
+            if lies_on(node, state, inode) {
+                break;
+            }
+            let medium = self.media.of(stamp.device, node.path());
+            watched = medium == Medium::Local
+                && self
+                    .watch
+                    .as_ref()
+                    .is_some_and(|watch| watch.file(node, id));
+            state.watched = watched.then_some(inode);
+            // The watch may lie on what has just been put there.
+            found = rustix::fs::lstat(node.path());
+        }
+        let value = match found {
+            Ok(stat) => self.value(node, state, &stat),
+            Err(Errno::NOENT | Errno::NOTDIR) => Value::Missing,
+            Err(errno) => Value::Refused(errno),
+        };
+        let watched = match &value {
+            Value::File(stamp) => watched && lies_on(node, state, (stamp.device, stamp.inode)),
+            Value::Refused(_) => false,
+            _ => watched,
+        };
+        (value, watched)
+    }
+
+    fn value(&self, node: &Node, state: &mut State, stat: &Stat) -> Value {
+        let stamp = FileStamp::new(stat);
+        let medium = self.media.of(stamp.device, node.path());
+        if medium == Medium::Peculiar {
+            return Value::Refused(Errno::NOTSUP);
+        }
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile if medium == Medium::Remote => {
+                // Opening asks the other machine anew.
+                let asked = open(node.path()).and_then(|file| rustix::fs::fstat(&file));
+                Value::File(asked.map_or(stamp, |stat| FileStamp::new(&stat)))
+            }
+            FileType::RegularFile => Value::File(stamp),
+            FileType::Directory => {
+                self.look_at_times(node, state, &stamp, medium);
+                Value::Directory(stamp.device, stamp.inode)
+            }
+            FileType::Symlink => match rustix::fs::readlink(node.path(), Vec::new()) {
+                Ok(target) => Value::Link(stamp.device, stamp.inode, target.into_bytes().into()),
+                Err(Errno::NOENT | Errno::INVAL) => Value::Missing,
+                Err(errno) => Value::Refused(errno),
+            },
+            _ => Value::Other,
+        }
+    }
+
+    /// Notes when names in a directory came or went, as far as its times show it.
+    fn look_at_times(&self, node: &Node, state: &mut State, stamp: &FileStamp, medium: Medium) {
+        let times = DirectoryTimes {
+            modified: stamp.modified,
+            changed: stamp.changed,
+        };
+        let settled = medium != Medium::Remote && !files::is_recent(stamp, files::now());
+        if state.times != Some(times) || !settled {
+            node.set_names(self.tick());
+        }
+        state.times = settled.then_some(times);
+    }
+
+    /// Whether inotify reports whatever happens to the name of `node` in its directory; lays that watch if need be.
+    fn watches_names(&self, node: &Node) -> bool {
+        let (Some(watch), parent) = (&self.watch, self.node(node.parent)) else {
+            return false;
+        };
+        if std::ptr::eq(parent, node) {
+            // The root has no name that could change.
+            return true;
+        }
+        let mut state = lock(&parent.state);
+        let Value::Directory(device, inode) = state.value else {
+            return false;
+        };
+        if lies_on(parent, &state, (device, inode)) {
+            return true;
+        }
+        let path = parent.path();
+        let sound = self.media.of(device, path) == Medium::Local && !watch.is_layer(path);
+        if !sound || !watch.directory(parent, node.parent) {
+            return false;
+        }
+        // The watch may lie on what has just been put there.
+        let found = rustix::fs::lstat(path).map(|stat| FileStamp::new(&stat));
+        let same = found.is_ok_and(|stamp| (stamp.device, stamp.inode) == (device, inode));
+        state.watched = same.then_some((device, inode));
+        same
+    }
+
+    /// What the regular file at `node` holds: remembered, or read.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(super) fn content(&self, node: &Node) -> Result<Arc<FileContent>, ReadError> {
+        let mut state = lock(&node.state);
+        let Value::File(stamp) = state.value else {
+            return Err(ReadError::NotAFile);
+        };
+        if let Some(content) = &state.content
+            && content.stamp().same_content(&stamp)
+            && !node.has(UNSETTLED)
+        {
+            return Ok(Arc::clone(content));
+        }
+        let (asked, read) = files::read_stable(
+            || open(node.path()),
+            |file| {
+                // The event of our own opening is taken in first, so that it is not somebody else's.
+                self.catch_up();
+                node.put(OPENED, false);
+                (self.tick(), has_writer(file))
+            },
+        )?;
+        let (tick, written) = asked;
+        let content = match &state.content {
+            Some(kept) => kept.renewed(read.stamp, read.bytes),
+            None => Arc::new(FileContent::new(read.stamp, read.bytes)),
+        };
+        let unsettled =
+            written || (!node.has(WATCHED) && files::is_recent(&read.stamp, read.began));
+        node.put(UNSETTLED, unsettled);
+        if unsettled {
+            node.put(WATCHED, false);
+        }
+        // The name may have gone to another file after the opening; the events that said so are taken in already.
+        let named = rustix::fs::lstat(node.path());
+        let is_named = named.is_ok_and(|stat| FileStamp::new(&stat).same_content(&read.stamp));
+        if !read.stamp.same_content(&stamp) || !is_named {
+            state.value = Value::File(read.stamp);
+            node.renew();
+            node.put(WATCHED, false);
+        }
+        node.set_checked(tick);
+        state.content = Some(Arc::clone(&content));
+        Ok(content)
+    }
+}
+
+/// Whether two values are the same for whoever relies on them.
+fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::File(one), Value::File(other)) => one.same_content(other),
+        _ => one == other,
+    }
+}
+
+/// Whether a living watch of the node's lies on this inode.
+fn lies_on(node: &Node, state: &State, inode: (u64, u64)) -> bool {
+    state.watched == Some(inode) && node.has(LAID)
+}
+
+/// Opens what should be a regular file: a fifo must not make us wait, a link must not be followed.
+fn open(path: &CStr) -> rustix::io::Result<OwnedFd> {
+    let flags =
+        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
+    rustix::fs::open(path, flags, Mode::empty())
+}
+
+/// The signal for a lease that must be given back, fcntl(2); not in `libc`.
+const F_SETSIG: libc::c_int = 10;
+
+/// Whether somebody has the file open for writing, a shared memory map included. A read lease is only given when nobody
+/// has, see fcntl(2); it is returned at once. Only a file's owner gets leases: of files of others (the system's
+/// headers) this is not known, and they are taken to have no writer.
+fn has_writer(file: &OwnedFd) -> bool {
+    let file = file.as_fd().as_raw_fd();
+    // SAFETY: plain system calls on an open descriptor, with integer arguments. SIGURG instead of the SIGIO that would
+    // end the process, should a writer come while the lease is held: SIGURG is ignored unless somebody asks for it.
+    unsafe {
+        if libc::fcntl(file, F_SETSIG, libc::SIGURG) != 0 {
+            return false;
+        }
+        if libc::fcntl(file, libc::F_SETLEASE, libc::F_RDLCK) == 0 {
+            libc::fcntl(file, libc::F_SETLEASE, libc::F_UNLCK);
+            return false;
+        }
+        Errno::from_raw_os_error(*libc::__errno_location()) == Errno::AGAIN
+    }
+}

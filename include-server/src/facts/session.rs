@@ -1,0 +1,264 @@
+//! One request's view of the file system.
+
+use std::sync::Arc;
+
+use foldhash::HashMap;
+
+use super::node::UNSETTLED;
+use super::passage::{self, End, Passage};
+use super::{Facts, NodeId, Value, lock};
+use crate::files::{FileContent, ReadError, Status};
+
+/// Nodes with the versions that a result rests on, parents before what is below them.
+pub type Evidence = Box<[(NodeId, u32)]>;
+
+/// What a session needs to ask for each node only once.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// For each node the number of the last session that asked for it.
+    seen: Vec<u32>,
+    number: u32,
+}
+
+/// One request. What changed before it began is seen; each node is asked for once.
+pub struct Session<'f> {
+    facts: &'f Facts,
+    scratch: Scratch,
+    begun: u64,
+    evidence: Vec<(NodeId, u32)>,
+    /// While something is looked up whose evidence is wanted by itself: all nodes it consulted.
+    trace: Option<Vec<(NodeId, u32)>>,
+    contents: HashMap<NodeId, Arc<FileContent>>,
+}
+
+impl Facts {
+    /// Begins a request.
+    pub fn session(&self) -> Session<'_> {
+        self.catch_up();
+        let mut scratch = lock(&self.spare).pop().unwrap_or_default();
+        scratch.number = match scratch.number.checked_add(1) {
+            Some(number) => number,
+            None => {
+                scratch.seen.clear();
+                1
+            }
+        };
+        Session {
+            facts: self,
+            scratch,
+            begun: self.now(),
+            evidence: Vec::new(),
+            trace: None,
+            contents: HashMap::default(),
+        }
+    }
+
+    /// Whether nothing known was disturbed since `tick`: whatever then rested on watched nodes only still holds.
+    pub fn is_quiet_since(&self, tick: u64) -> bool {
+        self.disturbed.load(std::sync::atomic::Ordering::Acquire) <= tick
+    }
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        lock(&self.facts.spare).push(std::mem::take(&mut self.scratch));
+    }
+}
+
+impl<'f> Session<'f> {
+    /// The facts behind it.
+    pub fn facts(&self) -> &'f Facts {
+        self.facts
+    }
+
+    /// The tick at which it began.
+    pub fn begun(&self) -> u64 {
+        self.begun
+    }
+
+    /// Makes sure that what is known of a node holds in this request; gives its version.
+    pub fn check(&mut self, id: NodeId) -> u32 {
+        let node = self.facts.node(id);
+        let index = id.0 as usize;
+        if self.scratch.seen.get(index) != Some(&self.scratch.number) {
+            if !self.facts.is_clean(node) {
+                self.facts.verify(id, node);
+            }
+            if index >= self.scratch.seen.len() {
+                let length = (index + 1).next_power_of_two().max(4096);
+                self.scratch.seen.resize(length, 0);
+            }
+            self.scratch.seen[index] = self.scratch.number;
+            self.evidence.push((id, node.version()));
+        }
+        let version = node.version();
+        if let Some(trace) = &mut self.trace {
+            trace.push((id, version));
+        }
+        version
+    }
+
+    /// Whether all of `evidence` still holds.
+    pub fn holds(&mut self, evidence: &[(NodeId, u32)]) -> bool {
+        evidence
+            .iter()
+            .all(|&(id, version)| self.check(id) == version)
+    }
+
+    /// Whether every node of `evidence` is watched, so that silence means that it holds.
+    pub fn all_watched(&self, evidence: &[(NodeId, u32)]) -> bool {
+        evidence
+            .iter()
+            .all(|&(id, _)| self.facts.is_clean(self.facts.node(id)))
+    }
+
+    /// What stands at a node.
+    pub fn value(&mut self, id: NodeId) -> Value {
+        self.check(id);
+        lock(&self.facts.node(id).state).value.clone()
+    }
+
+    /// The real path of a node.
+    pub fn path(&self, id: NodeId) -> &'f [u8] {
+        self.facts.node(id).path().to_bytes()
+    }
+
+    /// The directory a node is in; the root is in itself.
+    pub fn parent(&self, id: NodeId) -> NodeId {
+        self.facts.node(id).parent
+    }
+
+    pub(super) fn child(&mut self, parent: NodeId, name: &[u8]) -> NodeId {
+        self.facts.child(parent, name)
+    }
+
+    /// Where `path` leads from the directory `start`, links followed.
+    pub fn passage(&mut self, start: NodeId, path: &[u8]) -> Arc<Passage> {
+        let node = self.facts.node(start);
+        if let Some(known) = node.passage(path)
+            && self.holds(&known.evidence)
+        {
+            return known;
+        }
+        let ((end, steps), evidence) = self.traced(|session| passage::walk(session, start, path));
+        let passage = Arc::new(Passage {
+            end,
+            steps: steps.into(),
+            evidence,
+        });
+        node.set_passage(path, Arc::clone(&passage));
+        passage
+    }
+
+    /// The node that `path` leads to from the directory `start`, and the passage if it ends in a link. The way through
+    /// directories, which many files share, is remembered; the last step is not.
+    pub fn locate(&mut self, start: NodeId, path: &[u8]) -> Located {
+        let slash = memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1);
+        let (directory, name) = path.split_at(slash);
+        if matches!(name, b"" | b"." | b"..") || memchr::memchr(0, name).is_some() {
+            return Located::from(self.passage(start, path));
+        }
+        let way = self.passage(start, directory);
+        let parent = match way.end {
+            End::At(parent) => parent,
+            _ => return Located::from(way),
+        };
+        match self.value(parent) {
+            Value::Directory(..) => {}
+            Value::Refused(errno) => return Located::at(End::Refused(errno), way),
+            _ => return Located::at(End::Nowhere, way),
+        }
+        let child = self.child(parent, name);
+        match self.value(child) {
+            Value::Link(..) => {
+                let last = self.passage(parent, name);
+                Located {
+                    end: last.end,
+                    way,
+                    last: Some(last),
+                }
+            }
+            Value::Refused(errno) => Located::at(End::Refused(errno), way),
+            _ => Located::at(End::At(child), way),
+        }
+    }
+
+    /// Runs `work` and gives the evidence for its outcome beside it.
+    pub fn traced<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> (T, Evidence) {
+        let outer = self.trace.replace(Vec::new());
+        let outcome = work(self);
+        let trace = std::mem::replace(&mut self.trace, outer).unwrap_or_default();
+        if let Some(outer) = &mut self.trace {
+            outer.extend_from_slice(&trace);
+        }
+        let mut seen = foldhash::HashSet::default();
+        // The first of each stays: parents come before what is below them.
+        let evidence = trace.into_iter().filter(|(id, _)| seen.insert(*id));
+        (outcome, evidence.collect())
+    }
+
+    /// What stands at the end of a located name, links followed.
+    pub fn status(&mut self, located: &Located) -> Status {
+        match located.end {
+            End::Nowhere => Status::Missing,
+            End::Refused(errno) => Status::Refused(errno),
+            End::At(id) => match self.value(id) {
+                Value::File(stamp) => Status::Regular(stamp),
+                Value::Directory(device, inode) => Status::Directory(device, inode),
+                Value::Refused(errno) => Status::Refused(errno),
+                Value::Other => Status::Other,
+                Value::Missing | Value::Link(..) | Value::Unknown => Status::Missing,
+            },
+        }
+    }
+
+    /// What a regular file holds; the same for the whole request.
+    ///
+    /// # Errors
+    /// [`ReadError`], and what stands there if it is no regular file.
+    pub fn content(&mut self, id: NodeId) -> Result<Arc<FileContent>, ReadError> {
+        if let Some(content) = self.contents.get(&id) {
+            return Ok(Arc::clone(content));
+        }
+        self.check(id);
+        let content = self.facts.content(self.facts.node(id))?;
+        self.contents.insert(id, Arc::clone(&content));
+        Ok(content)
+    }
+
+    /// All that this request relied on so far, and whether it may be relied on again at all: a file whose content may
+    /// change unseen may not.
+    pub fn evidence(&self) -> Option<Evidence> {
+        let settled = |&(id, _): &(NodeId, u32)| !self.facts.node(id).has(UNSETTLED);
+        self.evidence
+            .iter()
+            .all(settled)
+            .then(|| self.evidence.clone().into())
+    }
+}
+
+/// Where a name leads.
+pub struct Located {
+    /// Its end.
+    pub end: End,
+    /// The way through its directories.
+    pub way: Arc<Passage>,
+    /// The way on from a link at its end.
+    pub last: Option<Arc<Passage>>,
+}
+
+impl Located {
+    fn at(end: End, way: Arc<Passage>) -> Located {
+        Located {
+            end,
+            way,
+            last: None,
+        }
+    }
+}
+
+impl From<Arc<Passage>> for Located {
+    fn from(way: Arc<Passage>) -> Located {
+        Located::at(way.end, way)
+    }
+}
