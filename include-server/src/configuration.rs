@@ -92,7 +92,7 @@ pub struct Dialect {
     pub lexing: LexingMode,
     /// A strict ISO mode (`-std=c11`, `-ansi`), not a GNU one.
     pub strict: bool,
-    /// `,##__VA_ARGS__` keeps its comma when there is no named parameter (strict modes of gcc).
+    /// `,##__VA_ARGS__` keeps its comma when there is no named parameter (strict modes; of clang only those of C99 and later).
     pub strict_comma_paste: bool,
     /// A header found in a system directory goes by its canonical name where that is shorter (gcc, unless
     /// `-fno-canonical-system-headers`); its own quoted includes start from there.
@@ -124,7 +124,7 @@ impl Standard {
             "ansi" if language.is_cxx() => ("c++", "98"),
             "ansi" => ("c", "90"),
             _ => match text.split_once(':') {
-                Some(("iso9899", "199409")) => ("c", "90"),
+                Some(("iso9899", "199409")) => ("c", "94"),
                 Some(("iso9899", year)) => ("c", &year[year.len().saturating_sub(2)..]),
                 Some(_) => return None,
                 None => text.split_at(text.find(|c: char| c.is_ascii_digit())?),
@@ -144,6 +144,7 @@ impl Standard {
             (true, "2b" | "23") => 2023,
             (true, "2c" | "26") => 2026,
             (false, "89" | "90") => 1990,
+            (false, "94") => 1994,
             (false, "9x" | "99") => 1999,
             (false, "1x" | "11") => 2011,
             (false, "17" | "18") => 2017,
@@ -156,6 +157,7 @@ impl Standard {
 
     fn default_for(language: Language, family: CompilerFamily) -> Standard {
         let year = match (language.is_cxx(), family) {
+            (false, CompilerFamily::Gcc { .. }) if language == Language::ObjC => 1990,
             (true, CompilerFamily::Gcc { major }) if major < 6 => 1998,
             (true, CompilerFamily::Gcc { major }) if major < 11 => 2014,
             (true, CompilerFamily::Clang { major }) if major < 6 => 1998,
@@ -190,17 +192,18 @@ impl Dialect {
         let asm = language == Language::AsmWithCpp;
         let cxx = language.is_cxx();
         let standard = match std {
-            Some(std) if !asm => Standard::parse(std, language)?,
+            // To gcc assembler is a language without standards, except that -ansi makes strict C of it; clang takes it for
+            // C of the given standard.
+            Some(b"ansi") if asm && !clang => return None,
+            Some(std) if !asm || clang => Standard::parse(std, language)?,
             _ => Standard::default_for(language, family),
         };
         let Standard { year, strict } = standard;
-        let strict = strict && !asm;
         let c90 = !cxx && year < 1999;
         let raw_strings = match (cxx, clang) {
             (true, _) => year >= 2011,
-            // clang has raw strings in gnu99 and later since 20; before, only from gnu11 on it had none at all.
             (false, true) => {
-                matches!(family, CompilerFamily::Clang { major } if major >= 20)
+                matches!(family, CompilerFamily::Clang { major } if major >= 19)
                     && year >= 1999
                     && !strict
             }
@@ -211,29 +214,33 @@ impl Dialect {
             (false, true) => year >= 2011,
             (false, false) => year >= 2011 || (year >= 1999 && !strict),
         };
-        let trigraphs = strict && if cxx { year < 2017 } else { year < 2023 };
+        let plain_asm = asm && !clang;
+        // gcc 12 still has trigraphs in C2X.
+        let c_with_trigraphs =
+            year < 2023 || matches!(family, CompilerFamily::Gcc { major } if major <= 12);
+        let trigraphs = strict && if cxx { year < 2017 } else { c_with_trigraphs };
         let lexing = LexingMode {
-            line_comments: asm || cxx || !c90 || !strict,
+            line_comments: plain_asm || cxx || !c90 || !strict,
             trigraphs,
-            digraphs: !asm && (cxx || !c90 || !strict),
-            raw_strings: raw_strings && !asm,
-            unicode_literals: unicode_literals && !asm,
-            utf8_char_literals: !asm && (if cxx { year >= 2017 } else { year >= 2023 }),
-            digit_separators: !asm && (if cxx { year >= 2014 } else { year >= 2023 }),
+            digraphs: !plain_asm && (cxx || year >= 1994 || !strict),
+            raw_strings: raw_strings && !plain_asm,
+            unicode_literals: unicode_literals && !plain_asm,
+            utf8_char_literals: !plain_asm && (if cxx { year >= 2017 } else { year >= 2023 }),
+            digit_separators: !plain_asm && (if cxx { year >= 2014 } else { year >= 2023 }),
             dollars: !asm,
             extended_identifiers: !asm && !c90,
             assembler: asm,
             cxx,
             elifdef: match family {
                 CompilerFamily::Clang { major } => major >= 13,
-                CompilerFamily::Gcc { major } => !asm && major >= 12 && (!strict || year >= 2023),
+                CompilerFamily::Gcc { major } => major >= 12 && (!strict || year >= 2023),
             },
             clang,
         };
         Some(Dialect {
             lexing,
             strict,
-            strict_comma_paste: strict,
+            strict_comma_paste: strict && (!clang || (!cxx && year >= 1999)),
             canonical_system_headers: !clang,
             true_false: cxx
                 || (year >= 2023
@@ -242,14 +249,15 @@ impl Dialect {
             signed_char: true,
             signed_wchar: true,
             wchar_bits: 32,
-            unsigned_utf8_char: !cxx || year >= 2020,
+            unsigned_utf8_char: !cxx,
         })
     }
 
     /// Applies one option that changes lexing (`-trigraphs`, `-fno-dollars-in-identifiers`, ...). Unknown options change nothing.
     pub fn apply_option(&mut self, option: &[u8]) {
         match option {
-            b"-trigraphs" => self.lexing.trigraphs = true,
+            b"-trigraphs" | b"-ftrigraphs" => self.lexing.trigraphs = true,
+            b"-fno-trigraphs" => self.lexing.trigraphs = false,
             b"-fdollars-in-identifiers" => self.lexing.dollars = true,
             b"-fno-dollars-in-identifiers" => self.lexing.dollars = false,
             b"-fextended-identifiers" => self.lexing.extended_identifiers = true,
@@ -262,14 +270,17 @@ impl Dialect {
     }
 
     /// Takes the signedness and width of character types from the compiler's built-in `#define` lines.
-    pub fn apply_builtins(&mut self, builtins: &[u8]) {
+    pub fn apply_builtins(&mut self, builtins: &[u8], family: CompilerFamily) {
         let mut wchar_unsigned = false;
+        let mut char8_t = false;
         for line in builtins.split(|&byte| byte == b'\n') {
             let Some(line) = line.strip_prefix(b"#define ") else {
                 continue;
             };
             if line.starts_with(b"__CHAR_UNSIGNED__ ") {
                 self.signed_char = false;
+            } else if line.starts_with(b"__cpp_char8_t ") {
+                char8_t = true;
             } else if line.starts_with(b"__WCHAR_UNSIGNED__ ") {
                 wchar_unsigned = true;
             } else if let Some(width) = line.strip_prefix(b"__SIZEOF_WCHAR_T__ ") {
@@ -283,6 +294,11 @@ impl Dialect {
             }
         }
         self.signed_wchar = !wchar_unsigned;
+        // Up to gcc 12 `u8'x'` is a plain char in C++.
+        let ignores_char8_t = matches!(family, CompilerFamily::Gcc { major } if major <= 12);
+        if self.lexing.cxx {
+            self.unsigned_utf8_char = !self.signed_char || (char8_t && !ignores_char8_t);
+        }
     }
 }
 
@@ -324,9 +340,6 @@ pub struct Configuration {
     /// `#define` lines as the compiler prints them (`-dM`) for this option set, without those of `-D`, `-U`, `-include` and
     /// `stdc-predef.h`. With `-undef` as the compiler prints them then.
     pub builtins: Arc<[u8]>,
-    /// Assertions the compiler makes (`-A` lines of `-dM` style are not printed by it): `(predicate, answer)`, such as
-    /// `("system", "linux")`. Normally [`default_assertions`].
-    pub assertions: Vec<(Vec<u8>, Vec<u8>)>,
     /// gcc includes `<stdc-predef.h>` first when the search path has it.
     pub pre_includes_stdc_predef: bool,
     /// The include search path, as listed on the command line, by the environment and by the compiler.
@@ -337,18 +350,6 @@ pub struct Configuration {
     pub macro_prefix_maps: Vec<(Vec<u8>, Vec<u8>)>,
     /// Answers what only the compiler knows.
     pub oracle: Arc<dyn FeatureOracle>,
-}
-
-/// The assertions gcc makes on Linux for `machine` (`x86_64`, `i386`, `aarch64`, ...).
-pub fn default_assertions(machine: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let pair = |predicate: &[u8], answer: &[u8]| (predicate.to_vec(), answer.to_vec());
-    vec![
-        pair(b"system", b"linux"),
-        pair(b"system", b"unix"),
-        pair(b"system", b"posix"),
-        pair(b"cpu", machine),
-        pair(b"machine", machine),
-    ]
 }
 
 /// One `-D`, `-U` or `-A` of the command line; the value is what follows the option letter.

@@ -267,8 +267,13 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// A carriage return that stands alone ends a line as well.
     fn count_lines(&mut self, from: usize, to: usize) {
-        self.line += memchr_iter(b'\n', &self.bytes[from..to]).count() as u32;
+        let bytes = &self.bytes[from..to];
+        let lone = |&at: &usize| self.bytes.get(from + at + 1) != Some(&b'\n');
+        let count =
+            memchr_iter(b'\n', bytes).count() + memchr_iter(b'\r', bytes).filter(lone).count();
+        self.line += count as u32;
     }
 
     fn skip_line_comment(&mut self) {

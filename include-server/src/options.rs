@@ -19,8 +19,7 @@ use protocol::include_dialogue::Query;
 
 use crate::compiler::{CompilerError, Compilers, Invocation, LocatedCompiler, Probe};
 use crate::configuration::{
-    CommandMacro, CompilerFamily, Configuration, Dialect, Forced, Language, TimePolicy,
-    TranslationUnit, default_assertions,
+    CommandMacro, Configuration, Dialect, Forced, Language, TimePolicy, TranslationUnit,
 };
 use crate::facts::Session;
 use crate::layout::SystemDirectories;
@@ -48,7 +47,7 @@ pub enum OptionsError {
     #[error("{0}")]
     Plain(PlainReason),
     /// A standard that this version does not know.
-    #[error("-std={0} is not known")]
+    #[error("the standard {0} is not known for this language")]
     Standard(String),
     /// An option whose number is no number.
     #[error("{0} has no usable number")]
@@ -486,7 +485,7 @@ fn names_relative_path(command: &CommandLine, with_search: bool) -> bool {
 
 /// The options that change lexing, `__FILE__` or the depth of includes, in order.
 fn dialect_words(command: &CommandLine) -> Vec<Vec<u8>> {
-    const EXACT: [&[u8]; 7] = [
+    const EXACT: [&[u8]; 10] = [
         b"-trigraphs",
         b"-ftrigraphs",
         b"-fno-trigraphs",
@@ -494,6 +493,9 @@ fn dialect_words(command: &CommandLine) -> Vec<Vec<u8>> {
         b"-fno-dollars-in-identifiers",
         b"-fextended-identifiers",
         b"-fno-extended-identifiers",
+        b"-fcanonical-system-headers",
+        b"-fno-canonical-system-headers",
+        b"-fno-operator-names",
     ];
     command
         .items()
@@ -547,7 +549,7 @@ fn build(
             dialect.apply_option(word);
         }
     }
-    dialect.apply_builtins(&probe.builtins);
+    dialect.apply_builtins(&probe.builtins, family);
     let mut raw;
     if let Some(listed) = &listed {
         // The compiler has joined the lists and removed duplicates; as one list they stay as they are.
@@ -561,23 +563,12 @@ fn build(
         raw.system.extend(probe.bracket.iter().cloned());
     }
     raw.quote_ignores_source_dir = false;
-    let machine = probe
-        .target
-        .split(|&byte| byte == b'-')
-        .next()
-        .unwrap_or(b"");
     let system = Arc::new(SystemDirectories::new(&probe.bracket));
     let configuration = Configuration {
         language,
         compiler: family,
         dialect,
         builtins: Arc::clone(&probe.builtins),
-        // clang knows no assertions.
-        assertions: match family {
-            CompilerFamily::Gcc { .. } if undefines_all(&key.invocation.words) => Vec::new(),
-            CompilerFamily::Gcc { .. } => default_assertions(assertion_machine(machine, &probe)),
-            CompilerFamily::Clang { .. } => Vec::new(),
-        },
         pre_includes_stdc_predef: probe.pre_includes_stdc_predef,
         search: SearchPath::build(raw, family),
         max_include_depth,
@@ -590,22 +581,6 @@ fn build(
         configuration: Arc::new(configuration),
         system,
     })
-}
-
-/// Whether `-undef` is among the words; assertions go with the macros.
-fn undefines_all(words: &[Vec<u8>]) -> bool {
-    words.iter().any(|word| word.ends_with(b"-undef"))
-}
-
-/// What gcc calls the machine in `#machine(...)`: `-m32` makes an i386 of an x86-64.
-fn assertion_machine<'a>(machine: &'a [u8], probe: &Probe) -> &'a [u8] {
-    let is_x86_64 = memchr::memmem::find(&probe.builtins, b"#define __x86_64__ 1").is_some();
-    match machine {
-        b"x86_64" if !is_x86_64 => b"i386",
-        b"i386" | b"i486" | b"i586" | b"i686" if is_x86_64 => b"x86_64",
-        b"i486" | b"i586" | b"i686" => b"i386",
-        other => other,
-    }
 }
 
 /// The user's directories, when the compiler is told to warn of those that are missing.

@@ -67,6 +67,21 @@ pub(super) fn divide(remainder: bool, left: Value, right: Value) -> Value {
     Value { bits, unsigned }
 }
 
+/// To clang a count is never negative, only large.
+pub(super) fn clang_shift(to_left: bool, left: Value, right: Value) -> Value {
+    let count = right.bits.min(63);
+    let bits = match (to_left, left.unsigned) {
+        (true, _) if right.bits > 63 => 0,
+        (true, _) => left.bits << count,
+        (false, true) => left.bits >> count,
+        (false, false) => ((left.bits as i64) >> count) as u64,
+    };
+    Value {
+        bits,
+        unsigned: left.unsigned,
+    }
+}
+
 /// A shift by a negative number goes the other way; one by 64 or more leaves nothing but the sign.
 fn shift(left: Value, right: Value, to_left: bool) -> Value {
     let negative = !right.unsigned && (right.bits as i64) < 0;

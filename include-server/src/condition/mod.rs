@@ -135,7 +135,7 @@ fn assertion<E: Environment>(expander: &mut Expander<'_, E>) -> Result<bool, Fau
         return Fault::malformed("predicate must be an identifier");
     }
     let answer = assertion_answer(expander)?;
-    Ok(expander.is_asserted(predicate.atom, answer.as_deref()))
+    expander.is_asserted(predicate.atom, answer.as_deref())
 }
 
 /// The `(answer)` that may follow a predicate, spelled with single spaces.
@@ -179,7 +179,7 @@ pub(crate) fn assertion_line<E: Environment>(
 }
 
 /// How deep parentheses and conditionals may nest.
-const DEPTH_LIMIT: u32 = 256;
+const DEPTH_LIMIT: u32 = 1024;
 
 struct Parser<'i> {
     items: &'i [Item],
@@ -266,6 +266,9 @@ impl Parser<'_> {
                 }
                 // gcc leaves the left operand as it is, its signedness too.
                 known::DIVIDE | known::REMAINDER if right.bits == 0 && !self.clang => left,
+                known::SHIFT_LEFT | known::SHIFT_RIGHT if self.clang => {
+                    arithmetic::clang_shift(operator == known::SHIFT_LEFT, left, right)
+                }
                 _ => apply(operator, left, right),
             };
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::arithmetic;
 use crate::atom::Atom;
 use crate::macros::{Definition, Macros};
-use crate::program::{Condition, Meaning, Program, STACK, Step, Value};
+use crate::program::{Binary, Condition, Meaning, Program, STACK, Step, Value};
 
 /// How many names may stand for one another.
 const ALIASES: u32 = 8;
@@ -40,6 +40,12 @@ pub fn shortcut(
             }
             Step::Binary(operator) => {
                 height -= 1;
+                // Compilers differ in what they make of such a count.
+                if matches!(operator, Binary::ShiftLeft | Binary::ShiftRight)
+                    && stack[height].bits > 63
+                {
+                    return None;
+                }
                 stack[height - 1] = arithmetic::binary(operator, stack[height - 1], stack[height]);
             }
         }

@@ -77,6 +77,8 @@ struct Context<'e> {
     barrier: bool,
     /// The first token's white space is that of the macro's name (clang).
     first_space: Option<bool>,
+    /// White space that came before arguments of no tokens, at the end of the list (clang).
+    last_space: bool,
 }
 
 impl Context<'_> {
@@ -151,6 +153,8 @@ pub struct Expander<'e, E: Environment> {
     pub(super) rules: Rules,
     contexts: Vec<Context<'e>>,
     nesting: u32,
+    /// White space before a macro of no tokens, which the next token gets (clang).
+    owed_space: bool,
     workspace: &'e mut Workspace,
 }
 
@@ -183,6 +187,7 @@ impl<'e, E: Environment> Expander<'e, E> {
             name: None,
             barrier: true,
             first_space: None,
+            last_space: false,
         });
         Expander {
             macros,
@@ -191,6 +196,7 @@ impl<'e, E: Environment> Expander<'e, E> {
             rules,
             contexts,
             nesting: 0,
+            owed_space: false,
             workspace,
         }
     }
@@ -240,10 +246,17 @@ impl<'e, E: Environment> Expander<'e, E> {
         self.macros.read(name)
     }
 
-    /// Whether an assertion holds.
-    pub fn is_asserted(&mut self, predicate: Atom, answer: Option<&[u8]>) -> bool {
+    /// Whether an assertion holds; the compiler makes some by itself.
+    pub fn is_asserted(&mut self, predicate: Atom, answer: Option<&[u8]>) -> Result<bool, Fault> {
         self.workspace.depends_on_more = true;
-        self.macros.is_asserted(predicate, answer)
+        if let Some(known) = self.macros.is_asserted(predicate, answer)? {
+            return Ok(known);
+        }
+        let mut call = [b"#", predicate.spelling()].concat();
+        if let Some(answer) = answer {
+            call.extend([b"(", answer, b")"].concat());
+        }
+        Ok(self.environment.ask(&Question::Call(call))? != 0)
     }
 
     /// The next token, expanded where `expand` says so; paddings are left out.
@@ -269,6 +282,7 @@ impl<'e, E: Environment> Expander<'e, E> {
             && let Some(context) = self.contexts.last_mut()
         {
             context.at -= 1;
+            self.owed_space = self.rules.mode.clang && token.has_space();
         }
     }
 
@@ -287,12 +301,17 @@ impl<'e, E: Environment> Expander<'e, E> {
             let Some(context) = self.contexts.last_mut() else {
                 return Ok(Token::END);
             };
-            if let Some(token) = context.take() {
+            if let Some(mut token) = context.take() {
+                if std::mem::take(&mut self.owed_space) {
+                    token.flags |= SPACE;
+                }
                 return Ok(token);
             }
             if context.barrier {
                 return Ok(Token::END);
             }
+            self.owed_space |=
+                context.last_space || (context.at == 0 && context.first_space == Some(true));
             self.pop();
         }
     }
@@ -352,12 +371,12 @@ impl<'e, E: Environment> Expander<'e, E> {
             arguments = self.collect(name.atom, parameters)?;
         }
         let space = self.rules.mode.clang.then_some(name.has_space());
-        let tokens = if definition.needs_substitution {
-            let replacement = self.substitute(program, definition, &mut arguments)?;
+        let (tokens, last_space) = if definition.needs_substitution {
+            let (replacement, last_space) = self.substitute(program, definition, &mut arguments)?;
             self.keep_arguments(arguments);
-            Tokens::Owned(replacement)
+            (Tokens::Owned(replacement), last_space)
         } else {
-            Tokens::Kept(program.tokens(definition.body))
+            (Tokens::Kept(program.tokens(definition.body)), false)
         };
         self.macros.set_disabled(name.atom, true);
         self.contexts.push(Context {
@@ -366,6 +385,7 @@ impl<'e, E: Environment> Expander<'e, E> {
             name: Some(name.atom),
             barrier: false,
             first_space: space,
+            last_space,
         });
         Ok(true)
     }
@@ -389,6 +409,7 @@ impl<'e, E: Environment> Expander<'e, E> {
             name: None,
             barrier: true,
             first_space: None,
+            last_space: false,
         };
         self.contexts.push(base);
         let mut expanded = self.list();
@@ -400,6 +421,7 @@ impl<'e, E: Environment> Expander<'e, E> {
             expanded.push(token);
         }
         self.pop();
+        self.owed_space = false;
         self.nesting -= 1;
         Ok(expanded)
     }
@@ -441,7 +463,8 @@ impl<'e, E: Environment> Expander<'e, E> {
             return Fault::malformed(format!("missing '(' after {}", name.atom.display()));
         }
         let first = self.next(true)?;
-        let Some(header) = self.header_name(first)? else {
+        let header = self.header_name(first)?;
+        let Some(header) = header.filter(|header| !header.name.is_empty()) else {
             return Fault::malformed(format!(
                 "{} expects \"FILENAME\" or <FILENAME>",
                 name.atom.display()
@@ -476,6 +499,9 @@ impl<'e, E: Environment> Expander<'e, E> {
                 loop {
                     let token = self.next(true)?;
                     if token.is(known::GREATER) {
+                        if self.rules.mode.clang && token.has_space() {
+                            name.push(b' ');
+                        }
                         return Ok(Some(HeaderName {
                             bracket: true,
                             name,
@@ -494,9 +520,9 @@ impl<'e, E: Environment> Expander<'e, E> {
         }
     }
 
-    /// The text of a call of a function-like built-in. gcc expands its argument, clang does not.
+    /// The text of a call of a function-like built-in. gcc expands its argument, clang only that of attributes.
     fn call(&mut self, name: Token) -> Result<Vec<u8>, Fault> {
-        let expand = !self.rules.mode.clang;
+        let expand = !self.rules.mode.clang || name.atom.spelling().ends_with(b"_attribute");
         let mut text = name.atom.spelling().to_vec();
         if !self.next(expand)?.is(known::OPEN) {
             return Fault::malformed(format!("missing '(' after {}", name.atom.display()));

@@ -81,7 +81,8 @@ pub struct Macros {
     slots: Vec<Slot>,
     generation: u16,
     pushed: HashMap<Atom, Vec<Option<Definition>>>,
-    assertions: Vec<(Atom, Vec<u8>)>,
+    /// Assertions that were made, or (`false`) taken back, all answers or one; later ones count.
+    assertions: Vec<(bool, Atom, Option<Vec<u8>>)>,
     /// What pragmas have put in doubt.
     pub doubt: Doubt,
     /// A doubtful name that was read.
@@ -190,24 +191,52 @@ impl Macros {
 
     /// `#assert predicate(answer)`.
     pub fn assert(&mut self, predicate: Atom, answer: Vec<u8>) {
-        let pair = (predicate, answer);
-        if !self.assertions.contains(&pair) {
-            self.assertions.push(pair);
-        }
+        self.assertions.push((true, predicate, Some(answer)));
     }
 
     /// `#unassert predicate` or `#unassert predicate(answer)`.
     pub fn unassert(&mut self, predicate: Atom, answer: Option<&[u8]>) {
-        self.assertions.retain(|(of, kept)| {
-            *of != predicate || answer.is_some_and(|answer| answer != kept.as_slice())
-        });
+        self.assertions
+            .push((false, predicate, answer.map(<[u8]>::to_vec)));
     }
 
-    /// `#predicate` or `#predicate(answer)` in a condition.
-    pub fn is_asserted(&self, predicate: Atom, answer: Option<&[u8]>) -> bool {
-        self.assertions.iter().any(|(of, kept)| {
-            *of == predicate && answer.is_none_or(|answer| answer == kept.as_slice())
-        })
+    /// `#predicate` or `#predicate(answer)` in a condition; `None` when only the compiler knows.
+    ///
+    /// # Errors
+    /// When an answer was taken back and nobody says whether there are others.
+    pub fn is_asserted(
+        &self,
+        predicate: Atom,
+        answer: Option<&[u8]>,
+    ) -> Result<Option<bool>, Fault> {
+        // Answers that stand, those of the compiler's own that were taken back, and whether all of these were.
+        let mut standing: Vec<&[u8]> = Vec::new();
+        let mut taken_back: Vec<&[u8]> = Vec::new();
+        let mut all_taken_back = false;
+        for (made, _, which) in self.assertions.iter().filter(|(_, of, _)| *of == predicate) {
+            let Some(which) = which.as_deref() else {
+                standing.clear();
+                all_taken_back = true;
+                continue;
+            };
+            let known = standing.iter().position(|answer| *answer == which);
+            match (made, known) {
+                (true, None) => standing.push(which),
+                (true, Some(_)) => {}
+                (false, Some(at)) => drop(standing.swap_remove(at)),
+                (false, None) => taken_back.push(which),
+            }
+        }
+        match answer {
+            Some(answer) if standing.contains(&answer) => Ok(Some(true)),
+            None if !standing.is_empty() => Ok(Some(true)),
+            _ if all_taken_back => Ok(Some(false)),
+            Some(answer) if taken_back.contains(&answer) => Ok(Some(false)),
+            None if !taken_back.is_empty() => Err(Fault::Unsupported(
+                "a predicate without answer, after #unassert of one answer".into(),
+            )),
+            _ => Ok(None),
+        }
     }
 
     /// Whether a pragma in force may have changed what `name` stands for. Macros the user defines are beyond doubt; of the others, a

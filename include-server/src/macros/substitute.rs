@@ -122,22 +122,23 @@ impl<E: Environment> Expander<'_, E> {
         Ok(arguments)
     }
 
-    /// The replacement list with arguments put in and `##` done.
+    /// The replacement list with arguments put in and `##` done; and, for clang, whether it ends with white space that
+    /// stood before arguments of no tokens.
     pub(super) fn substitute(
         &mut self,
         program: &Program,
         definition: &MacroDefinition,
         arguments: &mut [Argument],
-    ) -> Result<Vec<Token>, Fault> {
+    ) -> Result<(Vec<Token>, bool), Fault> {
         let variadic = definition
             .parameters
             .as_ref()
             .is_some_and(|parameters| parameters.variadic);
-        let mut replacement =
+        let (mut replacement, last_space) =
             self.substitute_list(program.tokens(definition.body), variadic, arguments)?;
         replacement.retain(|token| token.kind != Kind::Placemarker);
         self.spend(replacement.len())?;
-        Ok(replacement)
+        Ok((replacement, last_space))
     }
 
     fn expanded<'a>(&mut self, argument: &'a mut Argument) -> Result<&'a [Token], Fault> {
@@ -164,12 +165,14 @@ impl<E: Environment> Expander<'_, E> {
         body: &[Token],
         variadic: bool,
         arguments: &mut [Argument],
-    ) -> Result<Vec<Token>, Fault> {
+    ) -> Result<(Vec<Token>, bool), Fault> {
         let mut out = self.list();
         let mut pastes = false;
+        let mut owed_space = false;
         let mut at = 0;
         while at < body.len() {
             let token = body[at];
+            owed_space |= at > 0 && !pastes && token.has_space();
             at += 1;
             let mut pastes_next = token.flags & PASTE_LEFT != 0;
             // What is to be pasted is collected apart from the rest.
@@ -220,7 +223,7 @@ impl<E: Environment> Expander<'_, E> {
                         None => false,
                     };
                     let mut part = if present {
-                        self.substitute_list(inner, variadic, arguments)?
+                        self.substitute_list(inner, variadic, arguments)?.0
                     } else {
                         Vec::new()
                     };
@@ -237,8 +240,9 @@ impl<E: Environment> Expander<'_, E> {
                     ..token
                 }),
             };
-            if self.rules.mode.clang && token.kind == Kind::Parameter {
-                inherit_space(&mut piece[from..], token);
+            if self.rules.mode.clang && piece.len() > from {
+                let owed = std::mem::take(&mut owed_space);
+                inherit_space(&mut piece[from..], owed, token.kind == Kind::Parameter);
             }
             if !apart {
                 out = piece;
@@ -260,7 +264,7 @@ impl<E: Environment> Expander<'_, E> {
             }
             pastes = pastes_next;
         }
-        Ok(out)
+        Ok((out, owed_space && self.rules.mode.clang))
     }
 
     /// `#`: the argument as a string literal.
@@ -354,10 +358,15 @@ fn push_or_placemarker(tokens: &[Token], piece: &mut Vec<Token>) {
     }
 }
 
-/// clang: the first token of an argument has the white space of the parameter.
-fn inherit_space(piece: &mut [Token], parameter: Token) {
+/// clang: the first token of an argument has the white space of the parameter and of what came to nothing before it.
+fn inherit_space(piece: &mut [Token], space: bool, is_argument: bool) {
     if let Some(first) = piece.first_mut() {
-        first.flags = (first.flags & !SPACE) | (parameter.flags & SPACE);
+        if is_argument {
+            first.flags &= !SPACE;
+        }
+        if space {
+            first.flags |= SPACE;
+        }
     }
 }
 

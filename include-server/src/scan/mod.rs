@@ -15,7 +15,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::atom::Atom;
 use foldhash::HashSet;
 
 use crate::closure::{Closure, ClosureFile, SearchKind};
@@ -231,7 +230,7 @@ impl Scan<'_> {
         Ok(record)
     }
 
-    /// The compiler's own macros and assertions.
+    /// The compiler's own macros.
     fn predefine(&mut self) {
         let program = self
             .files
@@ -251,11 +250,6 @@ impl Scan<'_> {
                         index: number,
                     }),
                 );
-            }
-        }
-        if !self.configuration.compiler.is_clang() {
-            for (predicate, answer) in &self.configuration.assertions {
-                self.macros.assert(Atom::of(predicate), answer.clone());
             }
         }
     }

@@ -409,12 +409,16 @@ impl<'s> World<'s> {
     /// `__FILE__` and its like as a string token.
     fn file_token(&self, name: &[u8]) -> Token {
         let mut mapped = name.to_vec();
-        // The last matching map on the command line wins.
-        for (old, new) in self.configuration.macro_prefix_maps.iter().rev() {
-            if let Some(rest) = name.strip_prefix(old.as_slice()) {
-                mapped = [new.as_slice(), rest].concat();
-                break;
-            }
+        let maps = &self.configuration.macro_prefix_maps;
+        let matching = maps.iter().filter(|(old, _)| name.starts_with(old));
+        let map = match self.configuration.compiler.is_clang() {
+            // The longest, and of equal ones the first.
+            true => matching.rev().max_by_key(|(old, _)| old.len()),
+            // The last on the command line.
+            false => matching.last(),
+        };
+        if let Some((old, new)) = map {
+            mapped = [new.as_slice(), &name[old.len()..]].concat();
         }
         let mut text = vec![b'"'];
         for byte in mapped {

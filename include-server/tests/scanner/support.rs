@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use include_server::closure::Closure;
 use include_server::configuration::{
     CommandMacro, CompilerFamily, Configuration, Dialect, FeatureOracle, Forced, Language,
-    Question, TimePolicy, TranslationUnit, default_assertions,
+    Question, TimePolicy, TranslationUnit,
 };
 use include_server::decline::Decline;
 use include_server::files::FileTable;
@@ -222,7 +222,7 @@ pub fn job(compiler: &Compiler, cwd: &Path, arguments: &[String]) -> Job {
         probe(words)
     };
     let builtins = probe(&["-dM", "-nostdinc"]).stdout;
-    dialect.apply_builtins(&builtins);
+    dialect.apply_builtins(&builtins, compiler.family);
     let listing = String::from_utf8_lossy(&probe(&["-v"]).stderr).into_owned();
     let directories = listing
         .lines()
@@ -243,10 +243,6 @@ pub fn job(compiler: &Compiler, cwd: &Path, arguments: &[String]) -> Job {
         compiler: compiler.family,
         dialect,
         builtins: builtins.into(),
-        assertions: match flags.iter().any(|flag| flag == "-undef") {
-            true => Vec::new(),
-            false => default_assertions(b"x86_64"),
-        },
         pre_includes_stdc_predef: !compiler.family.is_clang()
             && !no_includes
             && !flags.iter().any(|flag| flag == "-ffreestanding"),
