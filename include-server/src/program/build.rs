@@ -490,7 +490,9 @@ pub(super) fn mentions(shape: Shape, spelling: &[u8], previous: &[u8], mode: Lex
         (Shape::Identifier, b"push_macro" | b"pop_macro") => Mention::MacroStackWord.bit(),
         (Shape::Identifier, b"target") if previous == b"GCC" => Mention::TargetWord.bit(),
         (Shape::Identifier, b"optimize") if previous == b"GCC" => Mention::OptimizeWord.bit(),
-        (Shape::Identifier, b"incbin" | b"include") if mode.assembler && previous == b"." => {
+        // In other languages a member may be called `include`, and a string may be made of `.incbin`.
+        (Shape::Identifier, b"incbin") if previous == b"." => Mention::AssemblerInclude.bit(),
+        (Shape::Identifier, b"include") if mode.assembler && previous == b"." => {
             Mention::AssemblerInclude.bit()
         }
         (Shape::String, _) => {
@@ -501,6 +503,9 @@ pub(super) fn mentions(shape: Shape, spelling: &[u8], previous: &[u8], mode: Lex
             }
             if has("push_macro") || has("pop_macro") {
                 found |= Mention::MacroStackWord.bit();
+            }
+            if previous == b"(" && spelling.trim_ascii() == b"\"once\"" {
+                found |= Mention::OnceWord.bit();
             }
             if has("GCC target") {
                 found |= Mention::TargetWord.bit();

@@ -73,6 +73,8 @@ pub enum Mention {
     TargetWord,
     /// The words `GCC optimize`, which a `_Pragma` could be given.
     OptimizeWord,
+    /// The string `("once"`, which a `_Pragma` could be given.
+    OnceWord,
     /// `.incbin` or `.include`, for the assembler.
     AssemblerInclude,
     /// A C++20 `import` or `module` line.
@@ -210,7 +212,7 @@ pub struct Condition {
 
 impl Mention {
     /// All mentions.
-    pub const ALL: [Mention; 10] = [
+    pub const ALL: [Mention; 11] = [
         Mention::Counter,
         Mention::Timestamp,
         Mention::Date,
@@ -219,6 +221,7 @@ impl Mention {
         Mention::MacroStackWord,
         Mention::TargetWord,
         Mention::OptimizeWord,
+        Mention::OnceWord,
         Mention::AssemblerInclude,
         Mention::Module,
     ];

@@ -415,6 +415,9 @@ impl Scan<'_> {
         if has(Mention::PragmaOperator) && has(Mention::MacroStackWord) {
             return Err(self.unsupported("push_macro or pop_macro, perhaps by _Pragma"));
         }
+        if has(Mention::PragmaOperator) && has(Mention::OnceWord) {
+            return Err(self.unsupported("once, perhaps by _Pragma"));
+        }
         let (target, optimize) = (has(Mention::TargetWord), has(Mention::OptimizeWord));
         if has(Mention::PragmaOperator) && (target || optimize) && self.pragmas_change_macros() {
             self.macros.doubt = self.options.doubt_for_good(target, optimize);
