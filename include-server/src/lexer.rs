@@ -4,6 +4,8 @@
 //! raw strings go around it and see the physical bytes. Spellings become `Atom`s only when the caller asks for it, so that ordinary
 //! text costs no interning.
 
+mod text;
+
 use memchr::{memchr_iter, memchr2, memmem};
 
 use crate::configuration::LexingMode;
