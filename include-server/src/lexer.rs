@@ -92,8 +92,16 @@ impl<'a> Cursor<'a> {
             0
         };
         Cursor {
-            bytes,
             position,
+            ..Cursor::within(bytes, mode)
+        }
+    }
+
+    /// A cursor at the start of a part of a file.
+    pub fn within(bytes: &'a [u8], mode: LexingMode) -> Cursor<'a> {
+        Cursor {
+            bytes,
+            position: 0,
             line: 1,
             width: 1,
             mode,
@@ -269,13 +277,17 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A carriage return that stands alone ends a line as well.
     fn count_lines(&mut self, from: usize, to: usize) {
+        self.line += self.lines_in(from, to);
+    }
+
+    /// Line ends in these bytes. A carriage return that stands alone ends a line as well.
+    fn lines_in(&self, from: usize, to: usize) -> u32 {
         let bytes = &self.bytes[from..to];
         let lone = |&at: &usize| self.bytes.get(from + at + 1) != Some(&b'\n');
         let count =
             memchr_iter(b'\n', bytes).count() + memchr_iter(b'\r', bytes).filter(lone).count();
-        self.line += count as u32;
+        count as u32
     }
 
     fn skip_line_comment(&mut self) {
@@ -312,6 +324,16 @@ impl<'a> Cursor<'a> {
     /// where it differs from the bytes. With `whole` false, punctuators come one character at a time (for text, where it is all one).
     pub fn next_token(&mut self, scratch: &mut Vec<u8>, whole: bool) -> Option<RawToken> {
         let space = self.skip_blanks();
+        if let Some(end) = self.plain_identifier() {
+            let start = std::mem::replace(&mut self.position, end);
+            return Some(RawToken {
+                shape: Shape::Identifier,
+                space,
+                start,
+                end,
+                spliced: false,
+            });
+        }
         let first = self.peek()?;
         let start = self.position;
         let token = |shape, end, spliced| {
@@ -440,6 +462,24 @@ impl<'a> Cursor<'a> {
         (!character.is_ascii() && !punctuation).then_some(character)
     }
 
+    /// The end of the identifier at the position, if it is one that nothing unusual follows.
+    #[inline]
+    fn plain_identifier(&self) -> Option<usize> {
+        let start = self.position;
+        if CLASS[*self.bytes.get(start)? as usize] & IDENTIFIER == 0 {
+            return None;
+        }
+        let mut end = start + 1;
+        while let Some(&byte) = self.bytes.get(end) {
+            if CLASS[byte as usize] == 0 {
+                let unusual = matches!(byte, b'\\' | b'?' | b'$' | b'"' | b'\'' | 0x80..);
+                return (!unusual).then_some(end);
+            }
+            end += 1;
+        }
+        Some(end)
+    }
+
     /// Consumes an identifier; true when its spelling is in `scratch`.
     fn identifier(&mut self, scratch: &mut Vec<u8>) -> bool {
         let start = self.position;
@@ -497,6 +537,19 @@ impl<'a> Cursor<'a> {
     /// Consumes a preprocessing number; true when its spelling is in `scratch`.
     fn number(&mut self, scratch: &mut Vec<u8>) -> bool {
         let start = self.position;
+        let digits = self.bytes[start..]
+            .iter()
+            .take_while(|byte| CLASS[**byte as usize] != 0);
+        let end = start + digits.count();
+        let ends = |byte: &u8| match byte {
+            b'+' | b'-' => !matches!(self.bytes[end - 1], b'e' | b'E' | b'p' | b'P'),
+            _ => !matches!(byte, b'.' | b'\'' | b'\\' | b'?' | b'$' | 0x80..),
+        };
+        // Most numbers hold nothing but letters and digits.
+        if end > start && self.bytes.get(end).is_none_or(ends) {
+            self.position = end;
+            return false;
+        }
         scratch.clear();
         let mut previous = 0;
         while let Some(character) = self.peek() {
@@ -521,6 +574,20 @@ impl<'a> Cursor<'a> {
     /// Consumes a string or character literal from its opening quote on. `start` is where its token begins.
     fn literal(&mut self, quote: u8, start: usize, scratch: &mut Vec<u8>) -> (Shape, bool) {
         let from = self.position;
+        let trigraphs = self.mode.trigraphs;
+        let special = |byte: &u8| {
+            *byte == quote || matches!(byte, b'\\' | b'\n' | b'\r') || (trigraphs && *byte == b'?')
+        };
+        if let Some(length) = self.bytes[from + 1..].iter().position(special)
+            && self.bytes[from + 1 + length] == quote
+        {
+            self.position = from + length + 2;
+            let shape = match quote {
+                b'"' => Shape::String,
+                _ => Shape::Char,
+            };
+            return (shape, false);
+        }
         scratch.clear();
         scratch.extend_from_slice(&self.bytes[start..from]);
         scratch.push(quote);
@@ -560,6 +627,13 @@ impl<'a> Cursor<'a> {
     fn header_name(&mut self, scratch: &mut Vec<u8>) -> Option<bool> {
         let before = *self;
         let start = self.position;
+        let special = |byte: &u8| matches!(byte, b'>' | b'\\' | b'?' | b'\n' | b'\r');
+        if let Some(length) = self.bytes[start..].iter().position(special)
+            && self.bytes[start + length] == b'>'
+        {
+            self.position = start + length + 1;
+            return Some(false);
+        }
         scratch.clear();
         while let Some(character) = self.peek() {
             if matches!(character, b'\n' | b'\r') {
@@ -660,6 +734,12 @@ impl<'a> Cursor<'a> {
         let Some(first) = self.peek() else {
             return false;
         };
+        let next = self.bytes.get(start + 1).copied().unwrap_or(b' ');
+        let alone = !whole || matches!(first, b'(' | b')' | b',') || !next.is_ascii_punctuation();
+        if alone && self.width == 1 && first == self.bytes[start] {
+            self.bump();
+            return false;
+        }
         scratch.clear();
         scratch.push(first);
         self.bump();

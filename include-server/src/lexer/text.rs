@@ -3,7 +3,7 @@
 //! Only what decides where a logical line ends is looked at: comments, literals and splices. Whatever is not plain (a raw string,
 //! a splice, a trigraph, a digit separator) is left to the tokens, which are right about everything and slower.
 
-use memchr::{memchr, memchr_iter, memchr2};
+use memchr::{memchr, memchr2};
 
 use super::{CLASS, Cursor};
 
@@ -36,7 +36,7 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\x0b' | b'\x0c' | 0)
 }
 
-impl Cursor<'_> {
+impl<'a> Cursor<'a> {
     /// Passes over plain lines of text, from the start of a line on. Stops at the start of the first line that may be a
     /// directive, that is not plain, or that ends after `limit`.
     pub fn skip_text(&mut self, limit: usize) {
@@ -98,14 +98,19 @@ impl Cursor<'_> {
         true
     }
 
-    /// The rest of the logical line as bytes, if it is plain and none of them begins what `#` and `%:` may. Nothing is passed over.
-    pub fn plain_body(&self) -> Option<&[u8]> {
+    /// The rest of the logical line as bytes, and the cursor behind it, if it is plain and has no `#` and no `%` in it.
+    pub fn plain_body(&self) -> Option<(&'a [u8], Cursor<'a>)> {
         if self.mode.assembler {
             return None;
         }
         let rest = self.plain_rest(self.position)?;
         let body = &self.bytes[self.position..rest.end];
-        memchr2(b'#', b'%', body).is_none().then_some(body)
+        let after = Cursor {
+            position: rest.end,
+            line: self.line + rest.lines,
+            ..*self
+        };
+        memchr2(b'#', b'%', body).is_none().then_some((body, after))
     }
 
     /// The end of the logical line, from between two tokens; `None` if it is not plain.
@@ -158,9 +163,9 @@ impl Cursor<'_> {
         }
         let mut at = at + 1;
         loop {
-            let step = bytes[at..].iter().position(|&byte| {
-                byte == quote || matches!(byte, b'\\' | b'\n' | b'\r' | b'?')
-            });
+            let step = bytes[at..]
+                .iter()
+                .position(|&byte| byte == quote || matches!(byte, b'\\' | b'\n' | b'\r' | b'?'));
             let Some(step) = step else {
                 return Some(bytes.len());
             };
@@ -215,7 +220,7 @@ impl Cursor<'_> {
             let slash = from + memchr(b'/', bytes.get(from..)?)?;
             match bytes[slash - 1] {
                 b'*' => {
-                    let lines = memchr_iter(b'\n', &bytes[start..slash]).count() as u32;
+                    let lines = self.lines_in(start, slash);
                     return Some(Plain {
                         end: slash + 1,
                         lines,
@@ -251,5 +256,107 @@ impl Cursor<'_> {
             Some(b'/') => self.mode.trigraphs,
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::{CompilerFamily, Dialect, Language, LexingMode};
+
+    /// Pieces that texts are made of: all that decides where a line ends, and what looks like it.
+    const PIECES: &[&str] = &[
+        "\n", "\n", "\n", "\r\n", "\r", "\"", "\"", "'", "'", "\\", "\\\n", "\\ \n", "/", "/*",
+        "*/", "*", "//", "?", "??/", "??/\n", "??=", "#", "%:", "R\"", "u8R\"x(", ")x\"", "(",
+        ")\"", "L'", "u8'", "1'0", "1e+'", "x", " ", "\t", "\0", "\u{e9}", "\\u00e9", "\\\\",
+        "\\\"", "\\?", ".", "+", "\u{b}", "import x", "1.R", "$",
+    ];
+
+    fn modes() -> Vec<LexingMode> {
+        let gcc = CompilerFamily::Gcc { major: 12 };
+        let mode = |language, std: &[u8]| {
+            Dialect::derive(language, gcc, Some(std))
+                .expect("a standard that is known")
+                .lexing
+        };
+        vec![
+            mode(Language::C, b"gnu17"),
+            mode(Language::C, b"c90"),
+            mode(Language::C, b"c11"),
+            mode(Language::Cxx, b"gnu++17"),
+            mode(Language::Cxx, b"c++14"),
+            mode(Language::AsmWithCpp, b"gnu17"),
+        ]
+    }
+
+    /// The starts of logical lines as tokens tell, up to the first that begins a directive, with their physical lines.
+    fn line_starts(bytes: &[u8], mode: LexingMode) -> Vec<(usize, u32)> {
+        let mut cursor = Cursor::new(bytes, mode);
+        let mut scratch = Vec::new();
+        let mut starts = vec![(cursor.position(), cursor.line())];
+        while !cursor.at_end() {
+            let first = cursor.next_token(&mut scratch, true);
+            if first.is_some_and(|first| {
+                matches!(
+                    cursor.spelling(&first, &scratch),
+                    b"#" | b"%:" | b"##" | b"%:%:"
+                )
+            }) {
+                break;
+            }
+            while cursor.next_token(&mut scratch, false).is_some() {}
+            cursor.take_newline();
+            starts.push((cursor.position(), cursor.line()));
+        }
+        starts
+    }
+
+    #[test]
+    fn passing_over_text_is_lexing_it() {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 33) as usize % below
+        };
+        let modes = modes();
+        let mut passed = 0;
+        for _ in 0..60_000 {
+            let count = 1 + random(24);
+            let text: String = (0..count).map(|_| PIECES[random(PIECES.len())]).collect();
+            let limit = [usize::MAX, random(24)][random(2)];
+            let mode = modes[random(modes.len())];
+            let mut cursor = Cursor::new(text.as_bytes(), mode);
+            cursor.skip_text(limit);
+            let place = (cursor.position(), cursor.line());
+            let starts = line_starts(text.as_bytes(), mode);
+            assert!(
+                starts.contains(&place),
+                "{place:?} {starts:?} {text:?} {mode:?}"
+            );
+            assert!(
+                place.0 <= limit.saturating_add(2) || place.0 <= 3,
+                "{place:?} {limit} {text:?}"
+            );
+            passed += usize::from(place.0 > 0);
+
+            // The rest of a line, after some tokens of it.
+            let mut cursor = Cursor::new(text.as_bytes(), mode);
+            let mut scratch = Vec::new();
+            for _ in 0..random(4) {
+                cursor.next_token(&mut scratch, true);
+            }
+            let mut tokens = cursor;
+            if cursor.skip_plain_rest() {
+                while tokens.next_token(&mut scratch, false).is_some() {}
+                let (ours, theirs) = (
+                    (cursor.position(), cursor.line()),
+                    (tokens.position(), tokens.line()),
+                );
+                assert_eq!(ours, theirs, "{text:?} {mode:?}");
+            }
+        }
+        assert!(passed > 1000, "only {passed} texts had plain lines");
     }
 }

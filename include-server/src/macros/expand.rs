@@ -376,7 +376,7 @@ impl<'e, E: Environment> Expander<'e, E> {
             self.keep_arguments(arguments);
             (Tokens::Owned(replacement), last_space)
         } else {
-            (Tokens::Kept(program.tokens(definition.body)), false)
+            (Tokens::Kept(program.body(definition)), false)
         };
         self.macros.set_disabled(name.atom, true);
         self.contexts.push(Context {

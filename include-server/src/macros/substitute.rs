@@ -135,7 +135,7 @@ impl<E: Environment> Expander<'_, E> {
             .as_ref()
             .is_some_and(|parameters| parameters.variadic);
         let (mut replacement, last_space) =
-            self.substitute_list(program.tokens(definition.body), variadic, arguments)?;
+            self.substitute_list(program.body(definition), variadic, arguments)?;
         replacement.retain(|token| token.kind != Kind::Placemarker);
         self.spend(replacement.len())?;
         Ok((replacement, last_space))

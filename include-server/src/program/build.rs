@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use memchr::memmem;
 
+use super::watch::Watch;
 use super::{
     Condition, Directive, IncludeStyle, Mention, Message, Op, Program, SPACE, Step, Target, Token,
     TokenRange, Unary, define, formula, pragma,
@@ -22,58 +23,23 @@ pub(super) fn build(bytes: &[u8], mode: LexingMode) -> Program {
         mode,
         program: Program {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+            mode: Some(mode),
             ..Program::default()
         },
         open: Vec::new(),
         scratch: Vec::new(),
-        watch: Watch::of(bytes, mode),
+        watch: Watch::new(bytes, mode),
     };
     builder.file();
     builder.program
 }
 
-/// Which words are worth looking for in text; most files have none of them.
-#[derive(Clone, Copy)]
-struct Watch {
-    words: bool,
-    assembler: bool,
-    modules: bool,
-}
-
-impl Watch {
-    fn of(bytes: &[u8], mode: LexingMode) -> Watch {
-        let has = |word: &str| memmem::find(bytes, word.as_bytes()).is_some();
-        // A splice inside a word would hide it from a plain search. Look closely then.
-        let spliced = mode.extended_identifiers && has("\\u");
-        Watch {
-            words: spliced
-                || [
-                    "__COUNTER__",
-                    "__TIME",
-                    "__DATE__",
-                    "_Pragma",
-                    "push_macro",
-                    "pop_macro",
-                    "GCC",
-                ]
-                .iter()
-                .any(|word| has(word)),
-            assembler: has(".incbin") || has(".include"),
-            modules: mode.cxx && (has("import") || has("module")),
-        }
-    }
-
-    fn any(self) -> bool {
-        self.words || self.assembler || self.modules
-    }
-}
-
 /// An `#if` that waits for its `#endif`.
 struct Open {
+    /// Index of the `#if`.
+    first: u32,
     /// Index of the last `#if`, `#elif` or `#else` of the group.
     last: u32,
-    /// All members so far, to be told the end.
-    members: Vec<u32>,
     has_else: bool,
     line: u32,
 }
@@ -92,13 +58,17 @@ pub(super) struct Builder<'a> {
     pub(super) program: Program,
     open: Vec<Open>,
     pub(super) scratch: Vec<u8>,
-    watch: Watch,
+    pub(super) watch: Watch<'a>,
 }
 
 impl Builder<'_> {
     fn file(&mut self) {
-        // Whether every line so far and since is part of the one group that may be an include guard.
-        while !self.cursor.at_end() {
+        loop {
+            let next = self.watch.next_from(self.cursor.position());
+            self.cursor.skip_text(next);
+            if self.cursor.at_end() {
+                break;
+            }
             self.cursor.skip_blanks();
             match self.cursor.peek() {
                 Some(b'#' | b'%') => {
@@ -201,7 +171,9 @@ impl Builder<'_> {
     }
 
     fn skip_line(&mut self) {
-        while self.next().is_some() {}
+        if !self.cursor.skip_plain_rest() {
+            while self.next().is_some() {}
+        }
     }
 
     /// The rest of the line as tokens of the program.
@@ -255,10 +227,6 @@ impl Builder<'_> {
 
     /// One line of text; its tokens are skipped, and looked at only where the file has a word of interest.
     fn text(&mut self) {
-        if !self.watch.any() {
-            while self.cursor.next_token(&mut self.scratch, false).is_some() {}
-            return;
-        }
         let line = self.cursor.line();
         let mut found = 0u16;
         let mut at = 0;
@@ -269,7 +237,7 @@ impl Builder<'_> {
             current.clear();
             current.extend_from_slice(self.cursor.spelling(&raw, &self.scratch));
             found |= mentions(raw.shape, &current, &previous, self.mode);
-            if self.watch.modules && is_module_line(at, raw.shape, &current, &previous) {
+            if self.mode.cxx && is_module_line(at, raw.shape, &current, &previous) {
                 found |= Mention::Module.bit();
             }
             at += 1;
@@ -383,8 +351,11 @@ impl Builder<'_> {
                     let index = self.program.directives.len() as u32;
                     self.push(Op::Endif, line);
                     self.program.directives[open.last as usize].next = index;
-                    for member in open.members {
-                        self.program.directives[member as usize].end = index;
+                    let mut member = open.first;
+                    while member != index {
+                        let directive = &mut self.program.directives[member as usize];
+                        directive.end = index;
+                        member = directive.next;
                     }
                 }
             },
@@ -404,8 +375,8 @@ impl Builder<'_> {
         let index = self.program.directives.len() as u32;
         self.push(op, line);
         self.open.push(Open {
+            first: index,
             last: index,
-            members: vec![index],
             has_else: false,
             line,
         });
@@ -423,7 +394,6 @@ impl Builder<'_> {
                 .get_or_insert((line, "#elif or #else after #else"));
         }
         let before = std::mem::replace(&mut open.last, index);
-        open.members.push(index);
         open.has_else |= is_else;
         self.program.directives[before as usize].next = index;
         self.push(op, line);

@@ -1,12 +1,15 @@
 //! `#define` lines.
 
+use std::sync::OnceLock;
+
 use super::build::{Builder, mentions};
 use super::{
-    Kind, MacroDefinition, Meaning, Op, PASTE_LEFT, Parameters, SPACE, STRINGIFY, Token,
+    Body, Kind, MacroDefinition, Meaning, Op, PASTE_LEFT, Parameters, SPACE, STRINGIFY, Token,
     TokenRange, Value, formula,
 };
 use crate::atom::{Atom, known};
-use crate::lexer::Shape;
+use crate::configuration::LexingMode;
+use crate::lexer::{Cursor, Shape};
 
 /// Most macros of one file: a macro's number has 24 bits.
 const MOST: usize = 1 << 24;
@@ -53,6 +56,16 @@ fn parse(builder: &mut Builder<'_>) -> Result<(MacroDefinition, u16), &'static s
         }
         _ => None,
     };
+    if let Some(body) = postponed(builder, parameters.is_some()) {
+        let definition = MacroDefinition {
+            name,
+            needs_substitution: parameters.is_some(),
+            parameters,
+            body,
+            meaning: Meaning::Unknown,
+        };
+        return Ok((definition, 0));
+    }
     let start = builder.program.tokens.len() as u32;
     let mentions = body(builder, parameters.as_ref(), start as usize)?;
     let end = builder.program.tokens.len() as u32;
@@ -68,11 +81,68 @@ fn parse(builder: &mut Builder<'_>) -> Result<(MacroDefinition, u16), &'static s
     let definition = MacroDefinition {
         name,
         parameters,
-        body: TokenRange { start, end },
+        body: Body::Tokens(TokenRange { start, end }),
         needs_substitution,
         meaning,
     };
     Ok((definition, mentions))
+}
+
+/// The replacement list as text, when nothing in it has to be known now: no `#`, no word that matters, not one token only.
+fn postponed(builder: &mut Builder<'_>, has_parameters: bool) -> Option<Body> {
+    let from = builder.cursor.position();
+    let (text, after) = builder.cursor.plain_body()?;
+    if !has_parameters && is_one_token(text) || builder.watch.next_from(from) < from + text.len() {
+        return None;
+    }
+    let start = builder.program.text.len() as u32;
+    builder.program.text.extend_from_slice(text);
+    builder.cursor = after;
+    let end = builder.program.text.len() as u32;
+    Some(Body::Text(start, end, OnceLock::new()))
+}
+
+/// Whether a replacement list may be empty, a name or a number, perhaps in parentheses and before a comment.
+fn is_one_token(text: &[u8]) -> bool {
+    let open = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'(');
+    let rest = &text[text.iter().take_while(open).count()..];
+    let word = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'\'');
+    let rest = &rest[rest.iter().take_while(word).count()..];
+    let close = |byte: &&u8| matches!(byte, b' ' | b'\t' | b')');
+    let rest = &rest[rest.iter().take_while(close).count()..];
+    rest.first().is_none_or(|byte| *byte == b'/')
+}
+
+/// Lexes a replacement list without `#`.
+pub(super) fn plain_body(
+    text: &[u8],
+    mode: LexingMode,
+    parameters: Option<&Parameters>,
+) -> Box<[Token]> {
+    let mut cursor = Cursor::within(text, mode);
+    let mut scratch = Vec::new();
+    let mut tokens = Vec::new();
+    while let Some(raw) = cursor.next_token(&mut scratch, true) {
+        let atom = Atom::of(cursor.spelling(&raw, &scratch));
+        let mut token = Token {
+            kind: raw.shape.into(),
+            flags: if raw.space && !tokens.is_empty() {
+                SPACE
+            } else {
+                0
+            },
+            atom,
+        };
+        let index = parameters
+            .filter(|_| token.kind == Kind::Identifier)
+            .and_then(|parameters| parameters.names.iter().position(|name| *name == atom));
+        if let Some(index) = index {
+            token.kind = Kind::Parameter;
+            token.atom = Atom(index as u32);
+        }
+        tokens.push(token);
+    }
+    tokens.into()
 }
 
 /// What an object-like macro with this replacement list stands for in a condition.

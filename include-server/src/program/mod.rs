@@ -8,8 +8,10 @@ mod formula;
 mod pragma;
 mod token;
 mod value;
+mod watch;
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 pub use formula::{Binary, PRODUCT, STACK, Step, Unary};
 pub use token::{Kind, NO_EXPAND, PASTE_LEFT, SOURCELESS, SPACE, STRINGIFY, Token};
@@ -182,12 +184,21 @@ pub struct MacroDefinition {
     pub name: Atom,
     /// `None` for an object-like macro.
     pub parameters: Option<Parameters>,
-    /// The replacement list.
-    pub body: TokenRange,
+    /// The replacement list; see [`Program::body`].
+    body: Body,
     /// Whether the body holds `##`, parameters or `__VA_OPT__`, so that it must be worked on before it is read.
     pub needs_substitution: bool,
     /// What it stands for in a condition, where that can be told without expanding it.
     pub meaning: Meaning,
+}
+
+/// A replacement list. Most macros are never expanded by a directive, so most replacement lists are kept as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Body {
+    /// Tokens of the program.
+    Tokens(TokenRange),
+    /// A range of the program's text, and its tokens once they were needed. It holds no `#`, so nothing can be wrong with it.
+    Text(u32, u32, OnceLock<Box<[Token]>>),
 }
 
 /// What an object-like macro stands for in a condition.
@@ -237,6 +248,10 @@ impl Mention {
 pub struct Program {
     /// See [`Program::number`].
     number: u64,
+    /// What it was lexed by, and what is left is to be lexed by.
+    mode: Option<LexingMode>,
+    /// Replacement lists that are not lexed yet.
+    text: Vec<u8>,
     /// In file order.
     pub directives: Vec<Directive>,
     /// What `Op::Define` refers to.
@@ -294,6 +309,21 @@ impl Program {
             .long_lines
             .binary_search_by_key(&line, |(first, _)| *first);
         known.map_or(line, |at| self.long_lines[at].1)
+    }
+
+    /// A macro's replacement list.
+    #[inline]
+    pub fn body<'p>(&'p self, definition: &'p MacroDefinition) -> &'p [Token] {
+        match &definition.body {
+            Body::Tokens(range) => self.tokens(*range),
+            Body::Text(start, end, tokens) => tokens.get_or_init(|| {
+                let text = &self.text[*start as usize..*end as usize];
+                let parameters = definition.parameters.as_ref();
+                self.mode
+                    .map(|mode| define::plain_body(text, mode, parameters))
+                    .unwrap_or_default()
+            }),
+        }
     }
 
     /// The tokens of a range.
