@@ -496,6 +496,7 @@ impl Scan<'_> {
             if listed {
                 return Ok(false);
             }
+            self.world.check_looked_for(record, hit.kind)?;
         }
         if self.world.is_twin_of_once(record, import)? {
             // The compiler opens it, sees that it knows the content, and goes on. It must still be there to be opened.

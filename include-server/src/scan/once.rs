@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use super::world::World;
 use crate::atom::Atom;
+use crate::closure::SearchKind;
 use crate::decline::Decline;
 
 impl World<'_> {
@@ -37,6 +38,27 @@ impl World<'_> {
             }
         }
         Ok(false)
+    }
+
+    /// Declines the `#import` of a file that `__has_include` may have found before in another way: gcc then takes it for read,
+    /// although nobody has read it.
+    pub(super) fn check_looked_for(&self, record: usize, kind: SearchKind) -> Result<(), Decline> {
+        if self.configuration.compiler.is_clang() {
+            return Ok(());
+        }
+        for &(other, how) in &self.looked_for {
+            let taken_for_read = match other == record {
+                true => how != kind,
+                false => self.are_twins(other, record)?,
+            };
+            if taken_for_read {
+                return Err(Decline::Unsupported {
+                    place: self.place(),
+                    what: "#import of a file that __has_include has found in another way".into(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Whether two records are one file for the compiler, here and on any server; an answer that would differ there declines.

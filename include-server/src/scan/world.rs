@@ -116,6 +116,8 @@ pub(super) struct World<'s> {
     pub(super) order: Vec<usize>,
     /// Records that were found and not read.
     pub(super) hits: Vec<usize>,
+    /// What `__has_include` has found, and how.
+    pub(super) looked_for: Vec<(usize, SearchKind)>,
     pub(super) once_by_size: HashMap<u64, Vec<usize>>,
     counter: u64,
     /// Whether text mentions `__COUNTER__`.
@@ -149,6 +151,7 @@ impl<'s> World<'s> {
             by_name: HashMap::default(),
             order: Vec::new(),
             hits: Vec::new(),
+            looked_for: Vec::new(),
             once_by_size: HashMap::default(),
             counter: 0,
             text_counts: false,
@@ -398,6 +401,8 @@ impl<'s> World<'s> {
         let found = self.find(style, bracket, name)?;
         let record = self.open(&found)?;
         self.hits.extend(record);
+        let how = found.hit.as_ref().map(|hit| hit.kind);
+        self.looked_for.extend(record.zip(how));
         Ok(record.is_some())
     }
 

@@ -23,7 +23,7 @@ fn outcome_by(program: &str, command: &str, fixture: &str) -> Option<Result<Clos
 
 /// The fixture is declined, and the reason says all of `says`.
 #[track_caller]
-fn check_declined(command: &str, fixture: &str, says: &[&str]) {
+pub(super) fn check_declined(command: &str, fixture: &str, says: &[&str]) {
     match outcome(command, fixture) {
         None => {}
         Some(Ok(closure)) => panic!("not declined: {:?}", closure.files),

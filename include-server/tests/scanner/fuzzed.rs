@@ -1,6 +1,7 @@
 //! What the differential fuzzer (tests/fuzz) has found, each as the small case it was shrunk to.
 
-use crate::peers::{BOTH, GCC, NO_YES, YES_NO, check_condition, check_source};
+use crate::declines::check_declined;
+use crate::peers::{BOTH, GCC, YES_NO, check, check_condition, check_source};
 
 #[test]
 fn two_hashes_begin_no_directive() {
@@ -45,11 +46,37 @@ fn the_line_after_a_line_directive_over_several_lines() {
         "#line \\\n\\\n40",
         "#li\\\nne 40",
     ] {
-        check_source(BOTH, "a.c", &source(directive));
+        check_source(GCC, "a.c", &source(directive));
     }
-    check_source(
-        BOTH,
-        "a.c",
-        &format!("#line 40 /*\n*/\n#if __LINE__ != 40\n{NO_YES}"),
+    check_source(BOTH, "a.c", &source("#line 40"));
+}
+
+#[test]
+fn an_import_of_what_has_include_has_found_under_another_name() {
+    // gcc takes it for read, although it is not.
+    check_declined(
+        "-Id a.c",
+        "//- a.c\n#if __has_include(\"d/no.h\")\n#import <no.h>\n#endif\n//- d/no.h\n",
+        &["__has_include has found"],
+    );
+    check_declined(
+        "-I. -Id a.c",
+        "//- a.c\n#if __has_include(\"yes.h\")\n#import <no.h>\n#endif\n//- yes.h\nint x;\n//- d/no.h\nint x;\n",
+        &["equal content"],
+    );
+    check(
+        GCC,
+        "-Id a.c",
+        "//- a.c\n#if __has_include(<yes.h>)\n#import <yes.h>\n#endif\n//- d/yes.h\n",
+    );
+    check(
+        &["clang-19"],
+        "-Id a.c",
+        "//- a.c\n#if __has_include(\"d/yes.h\")\n#import <yes.h>\n#endif\n//- d/yes.h\nint yes;\n",
+    );
+    check(
+        GCC,
+        "-Id a.c",
+        "//- a.c\n#if __has_include(\"d/yes.h\")\n#include <yes.h>\n#endif\n//- d/yes.h\n#pragma once\n",
     );
 }

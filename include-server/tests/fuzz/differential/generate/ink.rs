@@ -11,11 +11,12 @@ struct Ink<'r> {
     oddity: usize,
     /// A splice stands before one of so many characters; 0 for none.
     splices: usize,
+    plain: bool,
     end: &'static str,
 }
 
 /// Writes a text: `\u{1}` is a blank, `\u{2}` one that may be left out, `\u{3}` the end of a directive's line, `\u{4}` its
-/// `#`, `\u{5}` the end of a line that nothing may be added to, `\u{6}` a byte that is not UTF-8.
+/// `#`, `\u{5}` the end of a line that nothing may be added to, `\u{6}` a byte that is not UTF-8; between two `\u{7}` nothing is spliced.
 pub fn write(text: &str, random: &mut Random, traits: &Traits) -> Vec<u8> {
     let oddity = match random.below(4) {
         0 => 30,
@@ -38,6 +39,7 @@ pub fn write(text: &str, random: &mut Random, traits: &Traits) -> Vec<u8> {
         traits: *traits,
         oddity,
         splices,
+        plain: false,
         end,
     };
     let mut out = Vec::with_capacity(text.len() + text.len() / 4);
@@ -81,8 +83,9 @@ impl Ink<'_> {
             }
             '\u{5}' | '\n' => out.extend(self.end.as_bytes()),
             '\u{6}' => out.push(0xFF),
+            '\u{7}' => self.plain = !self.plain,
             _ => {
-                if self.splices > 0 && self.random.below(self.splices) == 0 {
+                if self.splices > 0 && !self.plain && self.random.below(self.splices) == 0 {
                     let splice = self.splice();
                     out.extend(splice.as_bytes());
                 }

@@ -130,7 +130,7 @@ impl Generator<'_> {
     }
 
     fn pragma(&mut self, text: &str) -> String {
-        match self.random.below(4) {
+        match self.random.below(40) {
             0 => format!("_Pragma({text:?})\u{5}"),
             _ => format!("\u{4}pragma\u{1}{text}\u{3}"),
         }

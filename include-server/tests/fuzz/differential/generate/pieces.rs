@@ -13,7 +13,7 @@ impl Generator<'_> {
             16 => self.skipped(),
             17 | 18 => self.text(),
             19 => self.place(),
-            20 => self.counter(),
+            20 if self.random.percent(30) => self.counter(),
             21 => self.ignored_directive(),
             22 => self.next_include(),
             _ => self.group(),
@@ -115,13 +115,11 @@ impl Generator<'_> {
         };
         let relation = self.random.pick(&["==", "<", ">", "& 1 +"]);
         let condition = match self.random.below(4) {
-            0 => format!("\u{4}if\u{1}__LINE__\u{1}\\\u{5}\u{1}{relation}\u{1}{line}\u{3}"),
-            1 => format!("\u{4}if\u{1}__LINE__\u{1}/*\u{5}*/\u{1}{relation}\u{1}{line}\u{3}"),
-            2 => format!(
+            0 => format!(
                 "\u{4}if\u{1}__INCLUDE_LEVEL__\u{1}== {}\u{3}",
                 self.random.below(4)
             ),
-            _ => format!("\u{4}if\u{1}__LINE__\u{1}{relation}\u{1}{line}\u{3}"),
+            _ => format!("\u{7}#if __LINE__ {relation} {line}\u{5}\u{7}"),
         };
         format!("{change}{condition}{shown}\u{4}else\u{3}{other}\u{4}endif\u{3}")
     }

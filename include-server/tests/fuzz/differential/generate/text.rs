@@ -17,7 +17,7 @@ impl Generator<'_> {
         match self.random.below(20) {
             0 => format!("\"/*\" '/*' '\"' \"\\\"\" \u{5}\u{4}include\u{2}<{leaf}>\u{3}"),
             1 => format!("/* \u{5}\u{4}include <{leaf}>\u{5} */\u{5}"),
-            2 => format!("int x; /* a *\u{2}/ \u{4}include <{leaf}>\u{5}"),
+            2 => format!("int x; /* a *\\\u{5}/ \u{4}include <{leaf}>\u{5}"),
             3 if self.has_prelude => {
                 format!("ID(\u{5}1 + (2,\u{5}3)\u{5})\u{5}\u{4}include <{leaf}>\u{3}")
             }
@@ -60,8 +60,13 @@ impl Generator<'_> {
     /// A raw string, or what would be one in another dialect.
     pub(super) fn raw_string(&mut self) -> String {
         let leaf = self.leaf();
-        if !self.traits.raw_strings && self.random.percent(70) {
-            return "R x\u{5}".into();
+        if !self.traits.raw_strings {
+            // A macro's name and a string, or the beginning of one that never ends.
+            return match self.random.below(3) {
+                0 => "R x\u{5}".into(),
+                1 => format!("R\"x(/* )x\"\u{5}\u{4}include <{leaf}>\u{3}"),
+                _ => format!("R\"(\u{5}\u{4}include <{leaf}>\u{3})\"\u{5}"),
+            };
         }
         let prefix = self.random.pick(&["R", "u8R", "uR", "UR", "LR"]);
         let delimiter = self.random.pick(&["", "x", "*/", "__", "\"?"]);
@@ -76,6 +81,6 @@ impl Generator<'_> {
         ]);
         let body = body.replace('%', &leaf);
         let shown = self.show();
-        format!("const char *s = {prefix}\"{delimiter}({body}){delimiter}\";\u{5}{shown}")
+        format!("const char *s = \u{7}{prefix}\"{delimiter}(\u{7}{body}){delimiter}\";\u{5}{shown}")
     }
 }
