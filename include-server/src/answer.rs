@@ -5,7 +5,6 @@
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use dashmap::DashMap;
@@ -16,7 +15,7 @@ use protocol::limits::Limits;
 use crate::closure::Closure;
 use crate::compiler::{CompilerError, LocatedCompiler};
 use crate::decline::Decline;
-use crate::facts::{Evidence, Freshness, WatchError};
+use crate::facts::{Evidence, Freshness, Vouched, WatchError};
 use crate::files::FileTable;
 use crate::layout::{CompressedForms, Layout, LayoutError, lay_out};
 use crate::mirror::{Mirror, MirrorError};
@@ -81,11 +80,9 @@ pub struct Answered {
     pub closure: Closure,
     /// What a server must be given, if it can be.
     pub layout: Result<Layout, LayoutError>,
+    /// What it rests on besides the closure's lookups.
     evidence: Evidence,
-    /// Since when the evidence holds.
-    holds_since: AtomicU64,
-    /// Whether all of the evidence was watched then.
-    watched: AtomicBool,
+    vouched: Vouched,
 }
 
 /// Answers kept at most.
@@ -226,20 +223,14 @@ impl Memory {
         let facts = self.files.facts();
         let mut session = facts.session();
         let known = Arc::clone(&*self.answers.get(key)?);
-        let quiet = known.watched.load(Ordering::Acquire)
-            && facts.is_quiet_since(known.holds_since.load(Ordering::Acquire));
-        if quiet {
-            return Some(known);
-        }
-        if !session.holds(&known.evidence) {
-            return None;
-        }
-        let watched = session.all_watched(&known.evidence);
-        known.watched.store(watched, Ordering::Release);
-        known
-            .holds_since
-            .fetch_max(session.begun(), Ordering::AcqRel);
-        Some(known)
+        let closure = &known.closure;
+        let holds = session.still_holds(&known.evidence, &known.vouched)
+            && closure.chain.iter().all(|chain| chain.holds(&mut session))
+            && closure
+                .lookups
+                .iter()
+                .all(|lookup| lookup.holds(&mut session));
+        holds.then_some(known)
     }
 
     fn learn(&self, key: [u8; 32], query: &Query) -> Result<Arc<Answered>, Doubt> {
@@ -251,15 +242,14 @@ impl Memory {
         let directories: &[PathBuf] = &meaning.warned_directories;
         let system = &meaning.system;
         let layout = lay_out(&mut session, &meaning.unit, &closure, system, directories);
-        let (evidence, begun) = (session.evidence(), session.begun());
+        let evidence = session.evidence();
         let lasting = evidence.is_some();
         drop(session);
         let answered = Arc::new(Answered {
             layout,
             closure,
             evidence: evidence.unwrap_or_default(),
-            holds_since: AtomicU64::new(begun),
-            watched: AtomicBool::new(false),
+            vouched: Vouched::default(),
             meaning,
         });
         if lasting {

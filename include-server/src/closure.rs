@@ -1,12 +1,13 @@
 //! What a scan answers: the files the compiler would read, those it would merely find, and the names it would look for in vain.
 
-use std::collections::HashSet;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::search::Resolved;
+use foldhash::HashSet;
+
+use crate::search::{Chain, Resolved};
 pub use crate::search::{FoundFile, SearchKind};
 
 /// One file the compiler reads or finds.
@@ -39,19 +40,23 @@ pub struct Closure {
     /// Files that `__has_include` found (or `#pragma GCC dependency` named) and that are not in `files`. They must exist on the
     /// server for the same branches to be taken.
     pub has_include_hits: Vec<ClosureFile>,
-    /// The lookups that were made, each once.
+    /// The search path.
+    pub(crate) chain: Option<Arc<Chain>>,
+    /// The lookups that were made on it, each once.
     pub(crate) lookups: Vec<Arc<Resolved>>,
 }
 
 impl Closure {
     /// Names that the search tried and did not find, in order, each once. They must be absent on the server.
     pub fn probed_absent(&self) -> Vec<PathBuf> {
-        let mut seen = HashSet::new();
-        self.lookups
-            .iter()
-            .flat_map(|lookup| lookup.absent.iter())
-            .filter(|name| seen.insert(*name))
-            .map(|name| PathBuf::from(OsStr::from_bytes(name)))
+        let Some(chain) = &self.chain else {
+            return Vec::new();
+        };
+        let mut seen = HashSet::default();
+        let names = self.lookups.iter().flat_map(|lookup| chain.absent(lookup));
+        names
+            .filter(|name| seen.insert(name.clone()))
+            .map(|name| PathBuf::from(OsString::from_vec(name)))
             .collect()
     }
 }

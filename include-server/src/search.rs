@@ -16,7 +16,7 @@ use crate::atom::Atom;
 use crate::configuration::CompilerFamily;
 use crate::decline::Decline;
 use crate::entry::Entry;
-use crate::facts::{End, Evidence, NodeId, Session};
+use crate::facts::{End, Evidence, NodeId, Session, Vouched};
 use crate::files::{FileContent, Status};
 
 /// Directories as command line, environment and compiler list them, each list in the compiler's order.
@@ -75,12 +75,12 @@ impl SearchPath {
 
     /// The directories that count now, without missing ones and duplicates, as the compiler removes them.
     fn effective(&self, cwd: NodeId, session: &mut Session<'_>) -> (Vec<SearchDirectory>, usize) {
-        let mut existing = |paths: &[PathBuf], system: bool| -> Vec<Candidate> {
+        let mut existing = |paths: &[PathBuf], system: bool| -> Vec<Existing> {
             let mut found = Vec::with_capacity(paths.len());
             for path in paths {
                 let located = session.locate(cwd, path.as_os_str().as_bytes());
                 if let Status::Directory(device, inode) = session.status(&located) {
-                    found.push(Candidate {
+                    found.push(Existing {
                         path: path.clone(),
                         system,
                         identity: (device, inode),
@@ -139,7 +139,7 @@ fn spelled(path: PathBuf, family: CompilerFamily) -> PathBuf {
 }
 
 #[derive(Clone)]
-struct Candidate {
+struct Existing {
     path: PathBuf,
     system: bool,
     identity: (u64, u64),
@@ -148,14 +148,14 @@ struct Candidate {
 /// gcc's rule: a directory goes if it is in the system chain, or earlier in its own chain, or if it is the last of its chain and
 /// the chain it will be joined to begins with it.
 fn without_duplicates(
-    chain: Vec<Candidate>,
-    system: &[Candidate],
+    chain: Vec<Existing>,
+    system: &[Existing],
     join: Option<(u64, u64)>,
-) -> Vec<Candidate> {
+) -> Vec<Existing> {
     let count = chain.len();
-    let mut kept: Vec<Candidate> = Vec::with_capacity(count);
+    let mut kept: Vec<Existing> = Vec::with_capacity(count);
     for (position, candidate) in chain.into_iter().enumerate() {
-        let same = |other: &Candidate| other.identity == candidate.identity;
+        let same = |other: &Existing| other.identity == candidate.identity;
         let last_and_joined = position + 1 == count && join == Some(candidate.identity);
         if !system.iter().any(same) && !kept.iter().any(same) && !last_and_joined {
             kept.push(candidate);
@@ -165,8 +165,8 @@ fn without_duplicates(
 }
 
 /// clang's rule: the first of equal directories stays, but a system directory displaces an earlier user directory.
-fn clang_without_duplicates(chain: Vec<Candidate>) -> Vec<Candidate> {
-    let mut kept: Vec<Candidate> = Vec::with_capacity(chain.len());
+fn clang_without_duplicates(chain: Vec<Existing>) -> Vec<Existing> {
+    let mut kept: Vec<Existing> = Vec::with_capacity(chain.len());
     for candidate in chain {
         match kept
             .iter()
@@ -262,21 +262,34 @@ pub enum Begin {
 /// Where a name led.
 #[derive(Debug)]
 pub struct Resolved {
+    /// The name looked up.
+    name: Atom,
+    begin: Begin,
     /// The file, if there is one.
     pub hit: Option<Hit>,
-    /// Names tried in vain, as spelled, in order.
-    pub absent: Box<[Box<[u8]>]>,
+    /// Which of the candidates before the hit were directories named like a header, by their position: not absent.
+    passed_over: Box<[u32]>,
+    /// What decided it beyond the chain's own evidence.
     evidence: Evidence,
+    vouched: Vouched,
 }
 
 impl Resolved {
     /// The source, which no search found.
     pub(crate) fn source(hit: Hit) -> Resolved {
         Resolved {
+            name: hit.name,
+            begin: Begin::Bracket,
             hit: Some(hit),
-            absent: Box::default(),
+            passed_over: Box::default(),
             evidence: Box::default(),
+            vouched: Vouched::default(),
         }
+    }
+
+    /// Whether the name still leads there; its chain is known to hold.
+    pub(crate) fn holds(&self, session: &mut Session<'_>) -> bool {
+        session.still_holds(&self.evidence, &self.vouched)
     }
 }
 
@@ -342,6 +355,7 @@ pub struct Chain {
     canonical_names: bool,
     cwd: NodeId,
     evidence: Evidence,
+    vouched: Vouched,
     resolved: DashMap<(Atom, Begin), Arc<Resolved>, RandomState>,
 }
 
@@ -364,10 +378,11 @@ impl Chains {
         session: &mut Session<'_>,
     ) -> Arc<Chain> {
         let key = (search.clone(), canonical_names, cwd.to_owned());
-        if let Some(known) = self.known.get(&key)
-            && session.holds(&known.evidence)
+        let known = self.known.get(&key).map(|known| Arc::clone(&known));
+        if let Some(known) = known
+            && known.holds(session)
         {
-            return Arc::clone(&known);
+            return known;
         }
         let ((start, (directories, quote_count)), evidence) = session.traced(|session| {
             let way = session.passage(NodeId::ROOT, cwd.as_os_str().as_bytes());
@@ -385,6 +400,7 @@ impl Chains {
             canonical_names,
             cwd: start,
             evidence,
+            vouched: Vouched::default(),
             resolved: DashMap::default(),
         });
         if self.known.len() >= CHAINS_KEPT {
@@ -392,6 +408,39 @@ impl Chains {
         }
         self.known.insert(key, Arc::clone(&chain));
         chain
+    }
+}
+
+/// One name that a search tries.
+struct Candidate {
+    name: Vec<u8>,
+    origin: Origin,
+    kind: SearchKind,
+    /// Found there, it is a system header.
+    system: bool,
+}
+
+impl SearchDirectory {
+    /// `name` in this directory, the chain's `index`-th.
+    fn candidate(&self, index: usize, name: &[u8], begin: Begin) -> Candidate {
+        let mut joined = self.path.as_os_str().as_bytes().to_vec();
+        if !joined.is_empty() && joined.last() != Some(&b'/') {
+            joined.push(b'/');
+        }
+        joined.extend_from_slice(name);
+        let kind = match begin {
+            Begin::Predefined => SearchKind::Predefined,
+            _ => SearchKind::Directory {
+                index: index as u32,
+                system: self.system,
+            },
+        };
+        Candidate {
+            name: joined,
+            origin: Origin::Chain(index),
+            kind,
+            system: self.system,
+        }
     }
 }
 
@@ -416,20 +465,62 @@ impl Chain {
             .get(&(name, begin))
             .map(|known| Arc::clone(&known));
         if let Some(known) = known
-            && session.holds(&known.evidence)
+            && known.holds(session)
         {
             return Ok(known);
         }
-        let mut absent = Vec::new();
-        let (hit, evidence) =
-            session.traced(|session| self.search(name.spelling(), begin, session, &mut absent));
+        let mut passed_over = Vec::new();
+        let (hit, evidence) = session
+            .traced(|session| self.search(name.spelling(), begin, session, &mut passed_over));
+        // Most is the way to the directories of the chain, and asked once for all names.
+        let own = |(id, _): &&(NodeId, u32)| !self.evidence.iter().any(|(known, _)| known == id);
         let resolved = Arc::new(Resolved {
+            name,
+            begin,
             hit: hit?,
-            absent: absent.into(),
-            evidence,
+            passed_over: passed_over.into(),
+            evidence: evidence.iter().filter(own).copied().collect(),
+            vouched: Vouched::default(),
         });
         self.resolved.insert((name, begin), Arc::clone(&resolved));
         Ok(resolved)
+    }
+
+    /// Whether the same directories still count.
+    pub(crate) fn holds(&self, session: &mut Session<'_>) -> bool {
+        session.still_holds(&self.evidence, &self.vouched)
+    }
+
+    /// What a search for `name` tries, in order.
+    fn candidates<'c>(
+        &'c self,
+        name: &'c [u8],
+        begin: Begin,
+    ) -> impl Iterator<Item = Candidate> + 'c {
+        let is_absolute = name.first() == Some(&b'/');
+        let (first, beside) = match begin {
+            Begin::Quote(directory, system) => (0, Some((directory, system, SearchKind::Includer))),
+            Begin::Forced(directory) => (0, Some((directory, false, SearchKind::WorkingDirectory))),
+            Begin::Bracket | Begin::Predefined => (self.quote_count, None),
+            Begin::Next(index) => (index, None),
+        };
+        let absolute = is_absolute.then(|| Candidate {
+            name: name.to_vec(),
+            origin: Origin::Nowhere,
+            kind: SearchKind::Absolute,
+            system: false,
+        });
+        let beside = beside.filter(|_| !is_absolute && !self.quote_ignores_source_dir);
+        let beside = beside.map(move |(directory, system, kind)| Candidate {
+            name: [directory.spelling(), name].concat(),
+            origin: Origin::BeforeChain,
+            kind,
+            system,
+        });
+        let first = if is_absolute { usize::MAX } else { first };
+        let chain = self.directories.iter().enumerate().skip(first);
+        let chain = chain.map(move |(index, directory)| directory.candidate(index, name, begin));
+        absolute.into_iter().chain(beside).chain(chain)
     }
 
     fn search(
@@ -437,86 +528,57 @@ impl Chain {
         name: &[u8],
         begin: Begin,
         session: &mut Session<'_>,
-        absent: &mut Vec<Box<[u8]>>,
+        passed_over: &mut Vec<u32>,
     ) -> Result<Option<Hit>, Decline> {
-        if name.first() == Some(&b'/') {
-            let found = self.probe(name.to_vec(), session, absent)?;
-            return Ok(found
-                .map(|(name, node)| Hit::new(&name, node, Origin::Nowhere, SearchKind::Absolute)));
-        }
-        let (first, beside) = match begin {
-            Begin::Quote(directory, system) => (0, Some((directory, system, SearchKind::Includer))),
-            Begin::Forced(directory) => (0, Some((directory, false, SearchKind::WorkingDirectory))),
-            Begin::Bracket | Begin::Predefined => (self.quote_count, None),
-            Begin::Next(index) => (index, None),
-        };
-        if let Some((directory, system, kind)) = beside
-            && !self.quote_ignores_source_dir
-        {
-            let candidate = [directory.spelling(), name].concat();
-            if let Some((name, node)) = self.probe(candidate, session, absent)? {
-                let hit = Hit::new(&name, node, Origin::BeforeChain, kind);
-                return Ok(Some(self.canonical(hit, system, session)));
-            }
-        }
-        for (index, directory) in self.directories.iter().enumerate().skip(first) {
-            let mut candidate = directory.path.as_os_str().as_bytes().to_vec();
-            if !candidate.is_empty() && candidate.last() != Some(&b'/') {
-                candidate.push(b'/');
-            }
-            candidate.extend_from_slice(name);
-            if let Some((name, node)) = self.probe(candidate, session, absent)? {
-                let kind = match begin {
-                    Begin::Predefined => SearchKind::Predefined,
-                    _ => SearchKind::Directory {
-                        index: index as u32,
-                        system: directory.system,
-                    },
-                };
-                let hit = Hit::new(&name, node, Origin::Chain(index), kind);
-                return Ok(Some(self.canonical(hit, directory.system, session)));
+        for (position, candidate) in self.candidates(name, begin).enumerate() {
+            let unreadable = |why: String| {
+                Err(Decline::Unreadable {
+                    path: PathBuf::from(OsStr::from_bytes(&candidate.name)),
+                    why,
+                })
+            };
+            let located = session.locate(self.cwd, &candidate.name);
+            match (session.status(&located), located.end) {
+                (Status::Regular(_), End::At(node)) => {
+                    return Ok(Some(self.hit(&candidate, node, session)));
+                }
+                (Status::Missing | Status::Regular(_), _) => {}
+                // It is skipped; it cannot be "absent" on the server either, and does no harm there.
+                (Status::Directory(..), _) => passed_over.push(position as u32),
+                (Status::Other, _) => return unreadable("not a regular file".into()),
+                (Status::Refused(errno), _) => {
+                    return unreadable(std::io::Error::from(errno).to_string());
+                }
             }
         }
         Ok(None)
     }
 
-    /// Whether `candidate` is a file the compiler would open.
-    fn probe(
-        &self,
-        candidate: Vec<u8>,
-        session: &mut Session<'_>,
-        absent: &mut Vec<Box<[u8]>>,
-    ) -> Result<Option<(Vec<u8>, NodeId)>, Decline> {
-        let unreadable = |why: String| {
-            Err(Decline::Unreadable {
-                path: PathBuf::from(OsStr::from_bytes(&candidate)),
-                why,
-            })
-        };
-        let located = session.locate(self.cwd, &candidate);
-        match (session.status(&located), located.end) {
-            (Status::Regular(_), End::At(node)) => Ok(Some((candidate, node))),
-            (Status::Missing | Status::Regular(_), _) => {
-                absent.push(candidate.into());
-                Ok(None)
-            }
-            // A directory named like a header is skipped; it cannot be "absent" on the server either, and does no harm there.
-            (Status::Directory(..), _) => Ok(None),
-            (Status::Other, _) => unreadable("not a regular file".into()),
-            (Status::Refused(errno), _) => unreadable(std::io::Error::from(errno).to_string()),
+    /// A candidate that is a file. gcc gives a system header its canonical name where that is shorter.
+    fn hit(&self, candidate: &Candidate, node: NodeId, session: &Session<'_>) -> Hit {
+        let hit = Hit::new(&candidate.name, node, candidate.origin, candidate.kind);
+        let real = session.path(node);
+        let shorter = candidate.system && self.canonical_names && real.len() < candidate.name.len();
+        match shorter {
+            false => hit,
+            true => Hit {
+                found_as: Some(hit.name),
+                ..Hit::new(real, node, hit.origin, hit.kind)
+            },
         }
     }
 
-    /// gcc gives a system header its canonical name where that is shorter.
-    fn canonical(&self, hit: Hit, system: bool, session: &Session<'_>) -> Hit {
-        let real = session.path(hit.node);
-        if !system || !self.canonical_names || real.len() >= hit.name.spelling().len() {
-            return hit;
-        }
-        Hit {
-            found_as: Some(hit.name),
-            ..Hit::new(real, hit.node, hit.origin, hit.kind)
-        }
+    /// The names that a lookup tried in vain, as spelled, in order.
+    pub(crate) fn absent(&self, lookup: &Resolved) -> Vec<Vec<u8>> {
+        let hit = lookup.hit.as_ref();
+        let found_as = hit.map(|hit| hit.found_as.unwrap_or(hit.name).spelling());
+        self.candidates(lookup.name.spelling(), lookup.begin)
+            .map(|candidate| candidate.name)
+            .take_while(|candidate| Some(candidate.as_slice()) != found_as)
+            .enumerate()
+            .filter(|(position, _)| !lookup.passed_over.contains(&(*position as u32)))
+            .map(|(_, candidate)| candidate)
+            .collect()
     }
 
     /// The index that `#include_next` starts at, in a file found at `origin`; `None` when it means `#include`.

@@ -109,6 +109,11 @@ impl Facts {
             if lies_on(node, state, inode) {
                 break;
             }
+            // A file that is about to be read gets its watch then. Those that are not read (compilers) get it when they
+            // are asked for again.
+            if !matches!(&state.value, Value::File(known) if known.same_content(&stamp)) {
+                break;
+            }
             let medium = self.media.of(stamp.device, node.path());
             watched = medium == Medium::Local
                 && self
@@ -203,7 +208,7 @@ impl Facts {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub(super) fn content(&self, node: &Node) -> Result<Arc<FileContent>, ReadError> {
+    pub(super) fn content(&self, id: NodeId, node: &Node) -> Result<Arc<FileContent>, ReadError> {
         let mut state = lock(&node.state);
         let Value::File(stamp) = state.value else {
             return Err(ReadError::NotAFile);
@@ -214,33 +219,48 @@ impl Facts {
         {
             return Ok(Arc::clone(content));
         }
-        let (asked, read) = files::read_stable(
-            || open(node.path()),
-            |file| {
-                // The event of our own opening is taken in first, so that it is not somebody else's.
-                self.catch_up();
-                node.put(OPENED, false);
-                (self.tick(), has_writer(file))
-            },
-        )?;
-        let (tick, written) = asked;
+        let names_watched = self.watches_names(node);
+        let laid = names_watched && lies_on(node, &state, (stamp.device, stamp.inode));
+        let lay =
+            names_watched && !laid && self.media.of(stamp.device, node.path()) == Medium::Local;
+        let inspect = |file: &OwnedFd| {
+            // The watch is laid, or the event of our own opening taken in, after the opening: it is not somebody else's.
+            let watched = match &self.watch {
+                Some(watch) if lay => watch.file(node, id),
+                _ => {
+                    self.catch_up();
+                    laid
+                }
+            };
+            node.put(OPENED, false);
+            (watched, self.tick(), has_writer(file))
+        };
+        let ((watched, tick, written), read) = files::read_stable(|| open(node.path()), inspect)?;
+        // The name may have gone to another file after the opening; the events that said so are taken in already.
+        let named = rustix::fs::lstat(node.path());
+        let is_named = named.is_ok_and(|stat| FileStamp::new(&stat).same_content(&read.stamp));
+        let unsettled = written || (!watched && files::is_recent(&read.stamp, read.began));
         let content = match &state.content {
             Some(kept) => kept.renewed(read.stamp, read.bytes),
             None => Arc::new(FileContent::new(read.stamp, read.bytes)),
         };
-        let unsettled =
-            written || (!node.has(WATCHED) && files::is_recent(&read.stamp, read.began));
-        node.put(UNSETTLED, unsettled);
-        if unsettled {
-            node.put(WATCHED, false);
+        if lay && watched {
+            state.watched = Some((read.stamp.device, read.stamp.inode));
         }
-        // The name may have gone to another file after the opening; the events that said so are taken in already.
-        let named = rustix::fs::lstat(node.path());
-        let is_named = named.is_ok_and(|stat| FileStamp::new(&stat).same_content(&read.stamp));
-        if !read.stamp.same_content(&stamp) || !is_named {
+        let same_inode = (read.stamp.device, read.stamp.inode) == (stamp.device, stamp.inode);
+        let changed = !read.stamp.same_content(&stamp) || !is_named;
+        if changed {
             state.value = Value::File(read.stamp);
             node.renew();
-            node.put(WATCHED, false);
+        }
+        node.put(UNSETTLED, unsettled);
+        node.put(
+            WATCHED,
+            watched && is_named && !unsettled && (lay || same_inode),
+        );
+        if changed || unsettled {
+            let now = self.tick();
+            self.disturbed.fetch_max(now, Ordering::AcqRel);
         }
         node.set_checked(tick);
         state.content = Some(Arc::clone(&content));

@@ -21,7 +21,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub use node::{NodeId, Value};
 pub use passage::{End, Passage, Step};
-pub use session::{Evidence, Located, Session};
+pub use session::{Evidence, Located, Session, Vouched};
 pub use watch::WatchError;
 
 use medium::Media;

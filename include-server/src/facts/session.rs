@@ -1,6 +1,7 @@
 //! One request's view of the file system.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::HashMap;
 
@@ -12,11 +13,17 @@ use crate::files::{FileContent, ReadError, Status};
 /// Nodes with the versions that a result rests on, parents before what is below them.
 pub type Evidence = Box<[(NodeId, u32)]>;
 
+/// When evidence was last found to hold by watched nodes alone.
+#[derive(Debug, Default)]
+pub struct Vouched(AtomicU64);
+
 /// What a session needs to ask for each node only once.
 #[derive(Default)]
 pub(super) struct Scratch {
     /// For each node the number of the last session that asked for it.
     seen: Vec<u32>,
+    /// And of the last one that has it in its evidence.
+    noted: Vec<u32>,
     number: u32,
 }
 
@@ -26,6 +33,8 @@ pub struct Session<'f> {
     scratch: Scratch,
     begun: u64,
     evidence: Vec<(NodeId, u32)>,
+    /// While something is found whose evidence is kept elsewhere.
+    aside: bool,
     /// While something is looked up whose evidence is wanted by itself: all nodes it consulted.
     trace: Option<Vec<(NodeId, u32)>>,
     contents: HashMap<NodeId, Arc<FileContent>>,
@@ -40,6 +49,7 @@ impl Facts {
             Some(number) => number,
             None => {
                 scratch.seen.clear();
+                scratch.noted.clear();
                 1
             }
         };
@@ -48,6 +58,7 @@ impl Facts {
             scratch,
             begun: self.now(),
             evidence: Vec::new(),
+            aside: false,
             trace: None,
             contents: HashMap::default(),
         }
@@ -55,7 +66,7 @@ impl Facts {
 
     /// Whether nothing known was disturbed since `tick`: whatever then rested on watched nodes only still holds.
     pub fn is_quiet_since(&self, tick: u64) -> bool {
-        self.disturbed.load(std::sync::atomic::Ordering::Acquire) <= tick
+        self.disturbed.load(Ordering::Acquire) <= tick
     }
 }
 
@@ -89,9 +100,16 @@ impl<'f> Session<'f> {
                 self.scratch.seen.resize(length, 0);
             }
             self.scratch.seen[index] = self.scratch.number;
-            self.evidence.push((id, node.version()));
         }
         let version = node.version();
+        if !self.aside && self.scratch.noted.get(index) != Some(&self.scratch.number) {
+            if index >= self.scratch.noted.len() {
+                let length = (index + 1).next_power_of_two().max(4096);
+                self.scratch.noted.resize(length, 0);
+            }
+            self.scratch.noted[index] = self.scratch.number;
+            self.evidence.push((id, version));
+        }
         if let Some(trace) = &mut self.trace {
             trace.push((id, version));
         }
@@ -103,6 +121,30 @@ impl<'f> Session<'f> {
         evidence
             .iter()
             .all(|&(id, version)| self.check(id) == version)
+    }
+
+    /// As [`Session::holds`], in one step where `vouched` says that the evidence held by watched nodes alone and nothing
+    /// has happened since.
+    pub fn still_holds(&mut self, evidence: &[(NodeId, u32)], vouched: &Vouched) -> bool {
+        let since = vouched.0.load(Ordering::Acquire);
+        if since != 0 && self.facts.is_quiet_since(since) {
+            return true;
+        }
+        if !self.holds(evidence) {
+            return false;
+        }
+        let watched = self.all_watched(evidence);
+        let since = if watched { self.begun } else { 0 };
+        vouched.0.store(since, Ordering::Release);
+        true
+    }
+
+    /// Finds something whose evidence is kept elsewhere: it does not become part of this request's own.
+    pub fn aside<T>(&mut self, find: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = std::mem::replace(&mut self.aside, true);
+        let found = find(self);
+        self.aside = outer;
+        found
     }
 
     /// Whether every node of `evidence` is watched, so that silence means that it holds.
@@ -221,7 +263,7 @@ impl<'f> Session<'f> {
             return Ok(Arc::clone(content));
         }
         self.check(id);
-        let content = self.facts.content(self.facts.node(id))?;
+        let content = self.facts.content(id, self.facts.node(id))?;
         self.contents.insert(id, Arc::clone(&content));
         Ok(content)
     }

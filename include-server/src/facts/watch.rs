@@ -215,6 +215,8 @@ impl Facts {
                     }
                     // A name that nobody asked for is of no interest.
                     if let Some(child) = node.child(name) {
+                        // Another inode may stand there now, or have stood there when a watch was laid.
+                        self.node(child).put(LAID, false);
                         self.disturb(child);
                         if events.contains(ReadFlags::ISDIR) {
                             self.flood();

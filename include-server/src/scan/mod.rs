@@ -111,7 +111,7 @@ pub fn scan_in<'s>(
         workspace,
         items,
         memo,
-        world,
+        mut world,
         ..
     } = scan;
     programs.clear();
@@ -124,17 +124,18 @@ pub fn scan_in<'s>(
             memo,
         })
     });
-    let outcome = outcome.map(|()| closure(&world));
+    let outcome = outcome.map(|()| closure(&mut world));
     (world.session, outcome)
 }
 
-fn closure(world: &World<'_>) -> Closure {
+fn closure(world: &mut World<'_>) -> Closure {
     let entry = |record: usize| {
         let record = &world.records[record];
         ClosureFile::new(record.file(), record.text_read)
     };
     let mut seen = HashSet::default();
     Closure {
+        chain: Some(Arc::clone(&world.chain)),
         files: world.order.iter().map(|&record| entry(record)).collect(),
         has_include_hits: world
             .hits
@@ -142,7 +143,7 @@ fn closure(world: &World<'_>) -> Closure {
             .filter(|&&record| !world.records[record].listed && seen.insert(record))
             .map(|&record| entry(record))
             .collect(),
-        lookups: world.lookups.clone(),
+        lookups: std::mem::take(&mut world.lookups),
     }
 }
 

@@ -136,9 +136,9 @@ impl<'s> World<'s> {
         files: &'s FileTable,
     ) -> World<'s> {
         let canonical = configuration.dialect.canonical_system_headers;
-        let chain = files
-            .chains()
-            .chain(&configuration.search, canonical, &tu.cwd, &mut session);
+        let search = &configuration.search;
+        let chain =
+            session.aside(|session| files.chains().chain(search, canonical, &tu.cwd, session));
         World {
             tu,
             configuration,
@@ -280,7 +280,8 @@ impl<'s> World<'s> {
         if let Some(known) = self.looked_up.get(&(name, begin)) {
             return Ok(Arc::clone(known));
         }
-        let found = self.chain.find(name, begin, &mut self.session)?;
+        let (chain, session) = (&self.chain, &mut self.session);
+        let found = session.aside(|session| chain.find(name, begin, session))?;
         // Where the compiler goes on with a shorter name, the one it was found by must be on the server, too.
         if let Some(found_as) = found.hit.as_ref().and_then(|hit| hit.found_as) {
             let record = self.open_as(found_as, &found)?;
@@ -345,7 +346,8 @@ impl<'s> World<'s> {
         // A precompiled header may stand where no plain one does, so each directory up to the first hit counts.
         let found = self.find_from(name, begin)?;
         let hit = found.hit.as_ref().map(|hit| hit.name.spelling());
-        for candidate in found.absent.iter().map(|name| &**name).chain(hit) {
+        let absent = self.chain.absent(&found);
+        for candidate in absent.iter().map(Vec::as_slice).chain(hit) {
             for suffix in suffixes {
                 let precompiled = [candidate, suffix].concat();
                 let located = self.session.locate(self.chain.cwd(), &precompiled);
