@@ -142,7 +142,7 @@ fn torture(include_server_options: &[&str]) {
     let seed = number("PUMPHOUSE_TORTURE_SEED").unwrap_or(1) as u64;
     let session = Session::start(include_server_options);
     let mut dice = Dice::new(seed);
-    let (mut tree, author) = Tree::plant(&mut dice, |root| Author::new(0, root));
+    let (mut tree, author) = Tree::plant(&mut dice, |_| {}, |root| Author::new(0, root));
     // The daemon and the include server are processes of their own, which do not see this thread's mounts.
     let mut mutator = Mutator::new(dice.fork(), author, false);
     let mut last: VecDeque<String> = VecDeque::new();

@@ -22,6 +22,9 @@ struct Arguments {
     /// The same seed makes the same changes.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// On a file system with coarse time stamps (ramfs, for which one must be root).
+    #[arg(long)]
+    coarse_times: bool,
     /// Ask through the service's sockets.
     #[arg(long)]
     service: bool,
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
             _ => Mode::Stat,
         },
         through_service: arguments.service,
+        coarse_times: arguments.coarse_times,
         progress: (arguments.mutations / 20).max(1),
     };
     match run(plan) {

@@ -30,7 +30,7 @@ pub enum WatchError {
     #[error("inotify cannot be had: {0}")]
     Start(std::io::Error),
     /// No `/proc`.
-    #[error("changes of mounts cannot be watched (/proc/self/mountinfo): {0}")]
+    #[error("changes of mounts cannot be watched (/proc/thread-self/mountinfo): {0}")]
     Mounts(std::io::Error),
 }
 
@@ -75,7 +75,7 @@ impl Watch {
     pub(super) fn new() -> Result<Watch, WatchError> {
         let instance = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
             .map_err(|errno| WatchError::Start(errno.into()))?;
-        let mounts = File::open("/proc/self/mountinfo").map_err(WatchError::Mounts)?;
+        let mounts = File::open("/proc/thread-self/mountinfo").map_err(WatchError::Mounts)?;
         Ok(Watch {
             instance,
             mounts,
@@ -243,7 +243,7 @@ impl Facts {
 
 /// The directories that overlay mounts are made of.
 fn layers() -> Vec<PathBuf> {
-    let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let table = std::fs::read("/proc/thread-self/mountinfo").unwrap_or_default();
     layers_in(&table)
 }
 

@@ -13,6 +13,7 @@ fn torture(mode: Mode, through_service: bool, mutations: usize) {
         mutations,
         mode,
         through_service,
+        coarse_times: false,
         progress: 0,
     };
     match run(plan) {

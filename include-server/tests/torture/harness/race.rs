@@ -227,8 +227,7 @@ impl Writer<'_> {
         history.entry(path.to_owned()).or_default().push(state);
         drop(history);
         let aside = path.with_extension("race");
-        // What fails leaves the file as it was; then the history has a text too many, which nobody can ship.
-        let _ = match kind {
+        let made = match kind {
             0 | 1 => fs::OpenOptions::new()
                 .write(true)
                 .open(path)
@@ -246,5 +245,10 @@ impl Writer<'_> {
                     .and_then(|()| fs::rename(&aside, path))
             }
         };
+        if made.is_err() {
+            // The file is as it was (a directory has the temporary name, for example).
+            let mut history = self.history.lock().expect("the history");
+            history.entry(path.to_owned()).or_default().pop();
+        }
     }
 }

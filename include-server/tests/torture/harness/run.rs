@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::path::Path;
 
 use super::comparison::{Outcome, compare};
 use super::dice::Dice;
-use super::mutation::{Mutator, own_mounts};
+use super::mutation::{Mutator, coarse_times, own_mounts};
 use super::race;
 use super::text::Author;
 use super::tree::{self, Tree};
@@ -22,6 +23,8 @@ pub struct Plan {
     pub mode: Mode,
     /// Ask through the sockets.
     pub through_service: bool,
+    /// On a file system with coarse time stamps.
+    pub coarse_times: bool,
     /// Say every so many changes how far it is; 0: never.
     pub progress: usize,
 }
@@ -109,7 +112,12 @@ pub fn run(plan: Plan) -> Result<Report, String> {
 impl Torture {
     fn new(plan: Plan, may_mount: bool) -> Self {
         let mut dice = Dice::new(plan.seed);
-        let (tree, author) = Tree::plant(&mut dice, |root| Author::new(0, root));
+        let prepare = |directory: &Path| {
+            if plan.coarse_times {
+                coarse_times(directory);
+            }
+        };
+        let (tree, author) = Tree::plant(&mut dice, prepare, |root| Author::new(0, root));
         let mutator = Mutator::new(dice.fork(), author, may_mount);
         let witness = match plan.through_service {
             true => Witness::service(plan.mode),

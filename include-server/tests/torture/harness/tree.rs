@@ -106,12 +106,17 @@ pub fn is_source(path: &Path) -> bool {
 }
 
 impl Tree {
-    /// Plants a tree.
-    pub fn plant(dice: &mut Dice, author: impl FnOnce(String) -> Author) -> (Self, Author) {
+    /// Plants a tree in a new directory that `prepare` is shown first.
+    pub fn plant(
+        dice: &mut Dice,
+        prepare: impl FnOnce(&Path),
+        author: impl FnOnce(String) -> Author,
+    ) -> (Self, Author) {
         let directory = tempfile::Builder::new()
             .prefix("torture.")
             .tempdir()
             .expect("a temporary directory");
+        prepare(directory.path());
         let base = directory.path().canonicalize().expect("a real path");
         let mut author = author(base.join("tree").display().to_string());
         let units = units(&base);

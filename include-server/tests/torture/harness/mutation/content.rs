@@ -10,7 +10,7 @@ use super::{Mutator, shown};
 use crate::harness::tree::{self, Tree};
 
 /// Sources are files too; but most changes are those of headers.
-fn file(mutator: &mut Mutator, tree: &Tree) -> Option<PathBuf> {
+pub(super) fn file(mutator: &mut Mutator, tree: &Tree) -> Option<PathBuf> {
     if mutator.dice.chance(10) {
         let unit = mutator.dice.pick(&tree.units);
         let source = unit.cwd.join(unit.words().last()?);
@@ -19,7 +19,7 @@ fn file(mutator: &mut Mutator, tree: &Tree) -> Option<PathBuf> {
     mutator.header(tree)
 }
 
-fn size_of(path: &Path) -> Option<usize> {
+pub(super) fn size_of(path: &Path) -> Option<usize> {
     usize::try_from(fs::metadata(path).ok()?.len()).ok()
 }
 
@@ -120,61 +120,6 @@ pub(super) fn rewrite_in_a_loop(mutator: &mut Mutator, tree: &Tree) -> Option<St
         fs::write(&path, text).ok()?;
     }
     Some(format!("rewrite {} {count} times", shown(&path)))
-}
-
-/// Bytes of a file, shared with the kernel.
-struct Mapping {
-    start: *mut std::ffi::c_void,
-    size: usize,
-}
-
-impl Mapping {
-    fn new(file: &File, size: usize) -> Option<Self> {
-        use rustix::mm::{MapFlags, ProtFlags, mmap};
-        // SAFETY: a new mapping at an address of the kernel's choice; nothing else refers to it.
-        let start = unsafe {
-            mmap(
-                std::ptr::null_mut(),
-                size,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED,
-                file,
-                0,
-            )
-        };
-        start.ok().map(|start| Self { start, size })
-    }
-
-    fn write(&mut self, text: &[u8]) {
-        assert!(text.len() <= self.size);
-        // SAFETY: the mapping has `size` bytes, is writable, and nobody truncates the file meanwhile (this thread alone
-        // mutates the tree while a mapping exists).
-        unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), self.start.cast(), text.len()) };
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: the mapping made in `new`, unmapped once.
-        let _ = unsafe { rustix::mm::munmap(self.start, self.size) };
-    }
-}
-
-pub(super) fn write_through_a_mapping(mutator: &mut Mutator, tree: &Tree) -> Option<String> {
-    let path = file(mutator, tree)?;
-    let file = OpenOptions::new().read(true).write(true).open(&path).ok()?;
-    let size = size_of(&path).filter(|&size| size > 0)?;
-    let text = mutator.text(&path, Some(size));
-    if text.len() != size {
-        return None;
-    }
-    let mut mapping = Mapping::new(&file, size)?;
-    if mutator.dice.chance(50) {
-        // The mapping alone keeps the file open.
-        drop(file);
-    }
-    mapping.write(&text);
-    Some(format!("write through a mapping of {}", shown(&path)))
 }
 
 pub(super) fn write_through_an_old_descriptor(

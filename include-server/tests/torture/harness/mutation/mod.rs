@@ -2,6 +2,7 @@
 
 mod content;
 mod directories;
+mod mapping;
 mod mounts;
 mod names;
 mod tools;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use super::dice::Dice;
 use super::text::Author;
 use super::tree::{self, DIRECTORIES, Tree};
-pub use mounts::own_mounts;
+pub use mounts::{coarse_times, own_mounts};
 
 /// A way to change something; `None` when it does not apply to what it met. Else what it did.
 type Kind = fn(&mut Mutator, &Tree) -> Option<String>;
@@ -26,7 +27,8 @@ const KINDS: &[(usize, Kind)] = &[
     (3, content::empty_and_fill),
     (8, content::rename_over),
     (4, content::rewrite_in_a_loop),
-    (5, content::write_through_a_mapping),
+    (5, mapping::write_through_a_mapping),
+    (4, mapping::write_through_an_old_mapping),
     (6, content::write_through_an_old_descriptor),
     (6, content::write_through_another_name),
     (3, content::touch),
@@ -72,6 +74,8 @@ pub struct Mutator {
     recent: Vec<PathBuf>,
     /// Open for writing, some of them for long.
     handles: Vec<(PathBuf, File)>,
+    /// Mapped for writing, some of them for long.
+    mappings: Vec<(PathBuf, mapping::Mapping)>,
     /// Directories that were renamed away, and where they belong.
     away: Vec<(PathBuf, PathBuf)>,
     mounts: Option<mounts::Mounts>,
@@ -87,6 +91,7 @@ impl Mutator {
             author,
             recent: Vec::new(),
             handles: Vec::new(),
+            mappings: Vec::new(),
             away: Vec::new(),
             mounts: may_mount.then(mounts::Mounts::default),
             aside: 0,
@@ -132,6 +137,7 @@ impl Mutator {
     /// Ends what would keep the tree busy.
     pub fn finish(&mut self, tree: &Tree) {
         self.handles.clear();
+        self.mappings.clear();
         if let Some(mounts) = &mut self.mounts {
             mounts.finish(tree);
         }

@@ -38,6 +38,12 @@ pub fn own_mounts() -> bool {
     true
 }
 
+/// Puts a file system over `directory` whose time stamps have only the steps of the kernel's clock, as all had before Linux
+/// 6.13. It stays until this thread's mounts end with it.
+pub fn coarse_times(directory: &std::path::Path) {
+    mount("torture", directory, "ramfs", MountFlags::empty(), None).expect("a ramfs");
+}
+
 impl Mounts {
     /// Takes all away.
     pub(super) fn finish(&mut self, tree: &Tree) {
