@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, FindIter};
+use aho_corasick::packed::{FindIter, Searcher};
 
 use crate::configuration::LexingMode;
 
@@ -23,9 +23,9 @@ const WORDS: [&str; 9] = [
 /// The words of C++20 module lines.
 const MODULE_WORDS: [&str; 2] = ["import", "module"];
 
-static C: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(WORDS).ok());
-static CXX: LazyLock<Option<AhoCorasick>> =
-    LazyLock::new(|| AhoCorasick::new(WORDS.iter().chain(&MODULE_WORDS)).ok());
+static C: LazyLock<Option<Searcher>> = LazyLock::new(|| Searcher::new(WORDS));
+static CXX: LazyLock<Option<Searcher>> =
+    LazyLock::new(|| Searcher::new(WORDS.iter().chain(&MODULE_WORDS)));
 
 /// The places of such words in one file, found as they are needed.
 pub(super) struct Watch<'a> {
@@ -57,7 +57,7 @@ impl<'a> Watch<'a> {
 
     fn advance(&mut self) {
         let Some(words) = &mut self.words else {
-            // Without the search, every line is looked at.
+            // On a processor without the search, every line is looked at.
             self.next += 1;
             return;
         };
