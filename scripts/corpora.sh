@@ -28,6 +28,7 @@ zlib-aarch64:zlib:34:gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 lua-m32:lua5.4:64:gcc-12-multilib g++-12-multilib libc6-dev-i386
 redis-clang:redis:140:clang-19
 sqlite3:sqlite3:200:tcl
+musl-clang:musl:1000:clang-19
 coreutils:coreutils:700:
 curl:curl:1900:libssl-dev zlib1g-dev
 git:git:490:libssl-dev zlib1g-dev libcurl4-openssl-dev libexpat1-dev libpcre2-dev
@@ -35,8 +36,11 @@ busybox-aarch64:busybox:550:gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 kconfig:kconfig:75:cmake ninja-build extra-cmake-modules qtbase5-dev qttools5-dev qtdeclarative5-dev libkf5config-dev-bin
 kcoreaddons:kcoreaddons:170:cmake ninja-build extra-cmake-modules qtbase5-dev qttools5-dev qtdeclarative5-dev
 abseil:abseil:310:cmake ninja-build libgtest-dev libgmock-dev
+abseil-clang:abseil:310:cmake ninja-build libgtest-dev libgmock-dev clang-19
 protobuf:protobuf:200:cmake ninja-build protobuf-compiler libgtest-dev libgmock-dev zlib1g-dev
 openssl:openssl:2100:
+gnustep-base:gnustep-base:100:gobjc gnustep-make libgnutls28-dev libxml2-dev libffi-dev zlib1g-dev libicu-dev
+ffmpeg:ffmpeg:1500:zlib1g-dev
 linux-tiny:linux:430:flex bison bc libelf-dev
 boost:boost1.74:1000:zlib1g-dev libbz2-dev liblzma-dev libzstd-dev libicu-dev
 llvm:llvm-toolchain-19:2000:cmake ninja-build llvm-19
@@ -157,7 +161,7 @@ busybox_aarch64() {
     make defconfig HOSTCC=/usr/bin/gcc
     lenient shim stub@aarch64-linux-gnu-gcc -- make -k -j2 ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- HOSTCC=/usr/bin/gcc
 }
-# with_cmake OPTIONS...: configures with real compiles, builds with stubs.
+# with_cmake FLAGS... -- OPTIONS...: configures with real compiles, builds with stubs; with gcc and g++, or $with_c and $with_cxx.
 with_cmake() {
     local flags=()
     while [ "$1" != -- ]; do flags+=("$1"); shift; done
@@ -167,7 +171,7 @@ with_cmake() {
     cd "$source/../build"
     make_shim
     env PATH="$work/bin:$PATH" CORPORA_REAL_PATH=/usr/bin \
-        cmake -G Ninja -DCMAKE_C_COMPILER="$work/bin/gcc" -DCMAKE_CXX_COMPILER="$work/bin/g++" "$@"
+        cmake -G Ninja -DCMAKE_C_COMPILER="$work/bin/${with_c:-gcc}" -DCMAKE_CXX_COMPILER="$work/bin/${with_cxx:-g++}" "$@"
     lenient shim stub "${flags[@]}" -- ninja -k 0 -j2
 }
 kconfig() {
@@ -177,6 +181,20 @@ kcoreaddons() { with_cmake -- ../source; }
 abseil() {
     with_cmake -- -DABSL_BUILD_TESTING=ON -DABSL_USE_EXTERNAL_GOOGLETEST=ON -DABSL_FIND_GOOGLETEST=ON \
         -DCMAKE_CXX_STANDARD=17 ../source
+}
+abseil_clang() { with_c=clang-19 with_cxx=clang++-19 abseil; }
+musl_clang() {
+    CC=clang-19 ./configure
+    lenient shim stub -- make -k -j2 CC=clang-19
+}
+gnustep_base() { # Objective-C
+    set +u; . /usr/share/GNUstep/Makefiles/GNUstep.sh; set -u
+    ./configure --disable-tls
+    lenient shim stub -- make -k messages=yes
+}
+ffmpeg() {
+    ./configure --disable-x86asm --cc=gcc
+    lenient shim stub -- make -k -j2 V=1 HOSTCC=/usr/bin/gcc all
 }
 protobuf() {
     with_cmake programs=protoc-3.21.12.0=/usr/bin/protoc:protoc=/usr/bin/protoc -- \
