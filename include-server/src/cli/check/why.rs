@@ -161,7 +161,7 @@ impl Reason {
             ),
             Decline::EqualOnceHeaders { .. } => (
                 "two headers with equal content, one of them read only once",
-                "Remove one of the copies, or give them include guards.",
+                "Remove one of the copies, or make them differ: a comment is enough.",
             ),
             Decline::Unsupported { .. } => ("something that the scanner does not follow", NO_CURE),
             Decline::UnknownFeature { .. } => ("a condition that only the compiler knows", REPORT),
