@@ -274,42 +274,47 @@ prepare() {
     exec {lock}>&-
 }
 
-bad=0
-for name in "${only[@]}"; do prepare "$name" || bad=1; done
-if [ $print = yes ]; then
-    for name in "${only[@]}"; do printf '%s\t%s\n' "$name" "$corpora/$name/compile_commands.json"; done
-fi
-[ $check != no ] || exit $bad
-
 # --- checking ----------------------------------------------------------------------------------------------------------
-program=$(readlink -f "${PROGRAMS:?PROGRAMS must name the directory of the programs}")/include-server
 # scan NAME: the scanner's answers alone, to $work/NAME.scan.
 scan() {
     "$program" scan --jobs "$jobs" --compile-commands "$corpora/$1/compile_commands.json" > "$work/$1.scan" 2> "$work/scan.log" ||
         { cat "$work/scan.log" >&2; return 1; }
 }
-if [ $check = again ]; then
-    for name in "${only[@]}"; do
-        if [ ! -e "$corpora/$name/verified.json" ]; then echo "corpora: $name was never checked" >&2; bad=1; continue; fi
-        echo "corpora: $name"
-        { scan "$name" && /usr/bin/python3 "$here/corpora/verified.py" compare "$work/$name.scan" "$corpora/$name/verified.json"; } || bad=1
-        rm -f "$work/$name.scan"
-    done
-    exit $bad
-fi
-for name in "${only[@]}"; do
-    [ -e "$corpora/$name/compile_commands.json" ] || continue
-    echo "corpora: checking $name" >&2
-    rm -f "$work/$name.jsonl"
-    began=$SECONDS status=0
-    "$program" check --json --jobs "$jobs" --compile-commands "$corpora/$name/compile_commands.json" > "$work/$name.jsonl" || status=$?
-    if [ $status = 0 ]; then
-        scan "$name" && /usr/bin/python3 "$here/corpora/verified.py" save "$work/$name.scan" "$corpora/$name/verified.json"
-        rm -f "$work/$name.scan"
-    else
-        bad=1
+
+# A function, so that the whole file has been read before hours of work begin.
+main() {
+    bad=0
+    for name in "${only[@]}"; do prepare "$name" || bad=1; done
+    if [ $print = yes ]; then
+        for name in "${only[@]}"; do printf '%s\t%s\n' "$name" "$corpora/$name/compile_commands.json"; done
     fi
-    /usr/bin/python3 "$here/corpora/summary.py" row "$name" "$((SECONDS - began))" "$work/$name.jsonl" >> "$work/rows" || bad=1
-done
-/usr/bin/python3 "$here/corpora/summary.py" table "$work/rows"
-exit $bad
+    [ $check != no ] || exit $bad
+
+    program=$(readlink -f "${PROGRAMS:?PROGRAMS must name the directory of the programs}")/include-server
+    if [ $check = again ]; then
+        for name in "${only[@]}"; do
+            if [ ! -e "$corpora/$name/verified.json" ]; then echo "corpora: $name was never checked" >&2; bad=1; continue; fi
+            echo "corpora: $name"
+            { scan "$name" && /usr/bin/python3 "$here/corpora/verified.py" compare "$work/$name.scan" "$corpora/$name/verified.json"; } || bad=1
+            rm -f "$work/$name.scan"
+        done
+        exit $bad
+    fi
+    for name in "${only[@]}"; do
+        [ -e "$corpora/$name/compile_commands.json" ] || continue
+        echo "corpora: checking $name" >&2
+        rm -f "$work/$name.jsonl"
+        began=$SECONDS status=0
+        "$program" check --json --jobs "$jobs" --compile-commands "$corpora/$name/compile_commands.json" > "$work/$name.jsonl" || status=$?
+        if [ $status = 0 ]; then
+            scan "$name" && /usr/bin/python3 "$here/corpora/verified.py" save "$work/$name.scan" "$corpora/$name/verified.json"
+            rm -f "$work/$name.scan"
+        else
+            bad=1
+        fi
+        /usr/bin/python3 "$here/corpora/summary.py" row "$name" "$((SECONDS - began))" "$work/$name.jsonl" >> "$work/rows" || bad=1
+    done
+    /usr/bin/python3 "$here/corpora/summary.py" table "$work/rows"
+    exit $bad
+}
+main
