@@ -157,7 +157,7 @@ impl Reason {
             Decline::TooDeep { .. } => ("includes nest too deep", REPORT),
             Decline::Timestamp { .. } => (
                 "it uses __DATE__, __TIME__ or __TIMESTAMP__",
-                "Builds that can be repeated do without; otherwise nothing to do.",
+                "__DATE__ and __TIME__ hinder only while SOURCE_DATE_EPOCH is set, which servers do not know.",
             ),
             Decline::EqualOnceHeaders { .. } => (
                 "two headers with equal content, one of them read only once",
