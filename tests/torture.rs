@@ -50,10 +50,11 @@ struct Session {
 }
 
 impl Session {
-    fn start(include_server_options: &[&str]) -> Self {
+    fn start(freshness: &str) -> Self {
         let dir = scratch();
         let daemon = Daemon::start(Maker::Ours, dir.path(), &[]);
-        let include_server = IncludeServer::start_with(dir.path(), include_server_options);
+        let include_server =
+            IncludeServer::start_with(dir.path(), &[&format!("--freshness={freshness}")]);
         let hosts = format!("127.0.0.1:{}/4,cpp,lzo", daemon.port);
         let client = Client::new(Maker::Ours, dir.path(), &hosts)
             .with_include_server(&include_server.socket)
@@ -137,10 +138,10 @@ fn marks(object: Option<&Vec<u8>>, other: Option<&Vec<u8>>) -> Vec<String> {
     own
 }
 
-fn torture(include_server_options: &[&str]) {
+fn torture(freshness: &str) {
     let wanted = number("PUMPHOUSE_TORTURE").unwrap_or(MUTATIONS);
     let seed = number("PUMPHOUSE_TORTURE_SEED").unwrap_or(1) as u64;
-    let session = Session::start(include_server_options);
+    let session = Session::start(freshness);
     let mut dice = Dice::new(seed);
     let (mut tree, author) = Tree::plant(&mut dice, |_| {}, |root| Author::new(0, root));
     // The daemon and the include server are processes of their own, which do not see this thread's mounts.
@@ -181,7 +182,7 @@ fn torture(include_server_options: &[&str]) {
     mutator.finish(&tree);
     let ways = session.ways();
     println!(
-        "{mutations} mutations, {compiled} equal objects, {failed} compiles that fail both ways\n{ways:#?}"
+        "{freshness}: {mutations} mutations, {compiled} equal objects, {failed} compiles that fail both ways\n{ways:#?}"
     );
     assert!(compiled > 0, "nothing was compiled");
     let pumped = ways.get("pump").copied().unwrap_or(0);
@@ -203,6 +204,11 @@ fn read_files(unit: &Unit) -> Vec<PathBuf> {
 }
 
 #[test]
-fn objects_through_pump_are_the_local_compilers_while_the_tree_changes() {
-    torture(&[]);
+fn objects_through_pump_are_the_local_compilers_with_stat() {
+    torture("stat");
+}
+
+#[test]
+fn objects_through_pump_are_the_local_compilers_with_inotify() {
+    torture("watch");
 }
