@@ -457,7 +457,7 @@ impl<'s> World<'s> {
 fn is_system(kind: SearchKind, includer_is_system: bool) -> bool {
     match kind {
         SearchKind::Directory { system, .. } => system || includer_is_system,
-        SearchKind::Includer => includer_is_system,
+        SearchKind::Includer | SearchKind::Absolute => includer_is_system,
         SearchKind::Predefined => true,
         _ => false,
     }

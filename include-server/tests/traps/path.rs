@@ -244,6 +244,18 @@ fn path_chains_of_links() {
 }
 
 #[test]
+fn path_absolute_names_in_a_system_header() {
+    // What a system header includes is a system header; gcc gives what that one includes its shorter real name.
+    trap(
+        BOTH,
+        "-isystem s a.c",
+        "//- a.c\n#include <x.h>\n//- s/x.h\n#include \"$ROOT/directory/y.h\"\n\
+         //- directory/y.h\n#include \"yes.h\"\n//- directory/yes.h -> ../r.h\n//- r.h\n",
+    )
+    .exact();
+}
+
+#[test]
 fn path_absolute_names() {
     trap(BOTH, "$ROOT/a.c", "//- a.c\n#include \"b.h\"\n#include <$ROOT/d/yes.h>\n//- b.h\n//- d/yes.h\n#include \"c.h\"\n//- d/c.h\n").exact();
     trap(
