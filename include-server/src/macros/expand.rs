@@ -10,7 +10,7 @@ use super::{Builtin, Definition, Macros};
 use crate::atom::{Atom, known};
 use crate::configuration::{LexingMode, Question};
 use crate::decline::Decline;
-use crate::program::{Kind, NO_EXPAND, Program, SPACE, Token};
+use crate::program::{Kind, NO_EXPAND, Program, SOURCELESS, SPACE, Token};
 
 /// Why expansion or evaluation stops.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -269,6 +269,24 @@ impl<'e, E: Environment> Expander<'e, E> {
         }
     }
 
+    /// The next token, unexpanded, and which of the paddings before it counts.
+    fn next_and_padding(&mut self) -> Result<(Token, Option<Token>), Fault> {
+        let mut padding: Option<Token> = None;
+        loop {
+            let token = self.next_with_padding(false)?;
+            if token.kind != Kind::Padding {
+                return Ok((token, padding));
+            }
+            let takes_over = padding.is_none_or(|before| {
+                let sourceless = |token: Token| token.flags & SOURCELESS != 0;
+                sourceless(before) || (!before.has_space() && sourceless(token))
+            });
+            if takes_over {
+                padding = Some(token);
+            }
+        }
+    }
+
     /// Whether the next token is that punctuator; it is not consumed.
     pub fn follows(&mut self, punctuator: Atom) -> Result<bool, Fault> {
         let token = self.next(false)?;
@@ -363,9 +381,19 @@ impl<'e, E: Environment> Expander<'e, E> {
         let definition = &program.macros[index as usize];
         let mut arguments = Vec::new();
         if let Some(parameters) = &definition.parameters {
-            let open = self.next(false)?;
+            let (open, padding) = self.next_and_padding()?;
             if !open.is(known::OPEN) {
                 self.put_back(open);
+                if let Some(padding) = padding {
+                    self.contexts.push(Context {
+                        tokens: Tokens::Owned(vec![padding]),
+                        at: 0,
+                        name: None,
+                        barrier: false,
+                        first_space: None,
+                        last_space: false,
+                    });
+                }
                 return Ok(false);
             }
             arguments = self.collect(name.atom, parameters)?;

@@ -135,7 +135,7 @@ impl<E: Environment> Expander<'_, E> {
             .as_ref()
             .is_some_and(|parameters| parameters.variadic);
         let (mut replacement, last_space) =
-            self.substitute_list(program.body(definition), variadic, arguments)?;
+            self.substitute_list(program.body(definition), variadic, false, arguments)?;
         replacement.retain(|token| token.kind != Kind::Placemarker);
         self.spend(replacement.len())?;
         Ok((replacement, last_space))
@@ -164,8 +164,10 @@ impl<E: Environment> Expander<'_, E> {
         &mut self,
         body: &[Token],
         variadic: bool,
+        optional: bool,
         arguments: &mut [Argument],
     ) -> Result<(Vec<Token>, bool), Fault> {
+        let pads = self.rules.padding && !self.rules.mode.clang;
         let mut out = self.list();
         let mut pastes = false;
         let mut owed_space = false;
@@ -200,21 +202,30 @@ impl<E: Environment> Expander<'_, E> {
                             out.pop();
                         }
                         push_or_placemarker(&argument.raw, &mut piece);
-                    } else if pastes || pastes_next {
+                    } else if pastes {
                         push_or_placemarker(&argument.raw, &mut piece);
                     } else {
-                        // gcc remembers the white space around an argument where a string may be made of it later.
-                        let pads = self.rules.padding && !self.rules.mode.clang;
-                        if pads {
+                        // gcc remembers the white space before an argument where a string may be made of it later.
+                        let first = match optional {
+                            true => piece.is_empty(),
+                            false => at == 1,
+                        };
+                        if pads && !first {
                             piece.push(padding(token.flags & SPACE));
                         }
-                        piece.extend_from_slice(self.expanded(argument)?);
-                        if pads {
-                            piece.push(padding(SOURCELESS));
+                        if pastes_next {
+                            push_or_placemarker(&argument.raw, &mut piece);
+                        } else {
+                            let skips = optional && piece.is_empty();
+                            let expanded = self.expanded(argument)?.iter();
+                            let tokens =
+                                expanded.skip_while(|token| skips && token.kind == Kind::Padding);
+                            piece.extend(tokens);
                         }
                     }
                 }
                 Kind::Identifier if token.atom == known::VA_OPT && variadic => {
+                    let opening = at - 1;
                     let (inner, after) = optional_part(body, at)?;
                     at = after;
                     pastes_next = body[after - 1].flags & PASTE_LEFT != 0;
@@ -222,8 +233,11 @@ impl<E: Environment> Expander<'_, E> {
                         Some(last) => self.expanded(last)?.iter().any(is_real),
                         None => false,
                     };
+                    if pads && !pastes && opening > 0 {
+                        piece.push(padding(token.flags & SPACE));
+                    }
                     let mut part = if present {
-                        self.substitute_list(inner, variadic, arguments)?.0
+                        self.substitute_list(inner, variadic, true, arguments)?.0
                     } else {
                         Vec::new()
                     };
@@ -234,6 +248,9 @@ impl<E: Environment> Expander<'_, E> {
                         part.push(placemarker());
                     }
                     piece.append(&mut part);
+                    if pads && !pastes_next {
+                        piece.push(padding(SOURCELESS));
+                    }
                 }
                 _ => piece.push(Token {
                     flags: token.flags & !PASTE_LEFT,
@@ -315,10 +332,11 @@ impl<E: Environment> Expander<'_, E> {
             } else {
                 left
             };
-            out.push(Token {
-                flags: (kept.flags & !SPACE) | (left.flags & SPACE),
-                ..kept
-            });
+            let flags = match self.rules.mode.clang {
+                true => (kept.flags & !SPACE) | (left.flags & SPACE),
+                false => kept.flags,
+            };
+            out.push(Token { flags, ..kept });
             return Ok(());
         }
         let text = [left.spelling(), right.spelling()].concat();
@@ -352,8 +370,9 @@ impl<E: Environment> Expander<'_, E> {
 /// The argument's tokens, or a placemarker if there are none.
 fn push_or_placemarker(tokens: &[Token], piece: &mut Vec<Token>) {
     let before = piece.len();
-    piece.extend(tokens.iter().copied().filter(is_real));
-    if piece.len() == before {
+    piece.extend_from_slice(tokens);
+    if !tokens.iter().any(is_real) {
+        piece.truncate(before);
         piece.push(placemarker());
     }
 }

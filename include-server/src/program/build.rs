@@ -438,6 +438,8 @@ impl Builder<'_> {
                     let start = self.program.tokens.len() as u32;
                     let token = self.token(&first);
                     self.program.tokens.push(token);
+                    // gcc lexes the arguments of a macro as everywhere else: `<` is an operator, and quotes can be escaped.
+                    self.cursor.set_angled(self.mode.clang);
                     let TokenRange { end, .. } = self.rest();
                     Some(Target::Computed(TokenRange { start, end }))
                 }

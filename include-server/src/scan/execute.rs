@@ -505,13 +505,16 @@ impl Scan<'_> {
         }
         self.world.list(record);
         let content = Arc::clone(&self.world.records[record].content);
-        let program = content.program(self.rules.mode);
+        let system = self.world.found_is_system(hit.kind);
+        let mut mode = self.rules.mode;
+        // In its system headers gcc takes `//` for a comment in C90 too.
+        mode.line_comments |= system && !mode.clang;
+        let program = content.program(mode);
         if let Some(guard) = program.guard
             && self.macros.is_defined(guard)
         {
             return Ok(false);
         }
-        let system = self.world.found_is_system(hit.kind);
         self.enter(record, program, (hit.origin, system));
         Ok(true)
     }

@@ -80,3 +80,25 @@ fn an_import_of_what_has_include_has_found_under_another_name() {
         "//- a.c\n#if __has_include(\"d/yes.h\")\n#include <yes.h>\n#endif\n//- d/yes.h\n#pragma once\n",
     );
 }
+
+#[test]
+fn quotes_escape_in_the_arguments_of_an_include() {
+    check(
+        GCC,
+        "a.c",
+        "//- a.c\n#define S_(x) #x\n#define S(x) S_(x)\n#define SECOND(a, b) b\n#include S(SECOND('\\'', yes.h))\n//- yes.h\n",
+    );
+}
+
+#[test]
+fn line_comments_in_system_headers_in_c90() {
+    check(
+        GCC,
+        "-std=c90 -isystem d a.c",
+        "//- a.c\n#include <h.h>\n#if 4 //**/ 4\n== 1\n#include \"yes.h\"\n#endif\n\
+         //- d/h.h\n#if 1 //**/ - 1\n#include \"yes.h\"\n#else\n#include \"no.h\"\n#endif\n\
+         //- d/yes.h\n//- d/no.h\n//- yes.h\n"
+            .replace("4 //**/ 4\n== 1", "4 //**/ 4 == 1")
+            .as_str(),
+    );
+}

@@ -46,7 +46,7 @@ impl Generator<'_> {
                 let condition = self.expression(1);
                 format!("\u{4}if {condition}\u{3}\u{4}pragma once\u{3}\u{4}endif\u{3}{body}")
             }
-            10 => format!("_Pragma(\"once\")\u{5}{body}"),
+            10 if self.random.percent(8) => format!("_Pragma(\"once\")\u{5}{body}"),
             // Almost guards.
             11 => format!(
                 "\u{4}ifndef {guard}\u{3}\u{4}define {guard}\u{3}{body}\u{4}endif\u{3}{shown}"

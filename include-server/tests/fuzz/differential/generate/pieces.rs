@@ -13,7 +13,7 @@ impl Generator<'_> {
             16 => self.skipped(),
             17 | 18 => self.text(),
             19 => self.place(),
-            20 if self.random.percent(30) => self.counter(),
+            20 if self.random.percent(12) => self.counter(),
             21 => self.ignored_directive(),
             22 => self.next_include(),
             _ => self.group(),
