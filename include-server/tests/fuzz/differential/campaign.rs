@@ -179,7 +179,7 @@ pub fn case(plan: &Plan, number: u64) -> Option<(Case, Way)> {
         &plan.compiler,
         &mut Random::new(plan.seed, u64::MAX - setup),
     );
-    let way = match random.percent(4) {
+    let way = match random.percent(2) {
         true => Way::Driver,
         false => Way::Cheap,
     };

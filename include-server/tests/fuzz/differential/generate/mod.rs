@@ -50,7 +50,7 @@ pub fn case(setup: &Setup, random: &mut Random, cwd: &Path) -> Option<Case> {
         headers: Vec::new(),
         random,
     };
-    if generator.random.percent(15) {
+    if generator.random.percent(8) {
         return expansion::case(&mut generator, setup, cwd);
     }
     Some(generator.structure(setup))
