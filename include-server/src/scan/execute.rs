@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Scan;
+use super::memo::{Line, Outcome};
 use super::world::{Frame, World};
 use crate::atom::Atom;
 use crate::condition;
@@ -291,31 +292,43 @@ impl Scan<'_> {
     }
 
     fn evaluate(&mut self, index: u32, condition: u32) -> Result<bool, Decline> {
-        let program = &self.programs[index as usize];
-        // A doubt must be noticed where the doubtful name is read.
-        let remembers = !self.macros.is_any_doubt();
-        if remembers
-            && let Some(holds) = self
-                .memo
-                .holds(program, condition, &self.macros, &self.programs)
-        {
+        let line = Line::Condition(condition);
+        if let Some(Outcome::Holds(holds)) = self.remembered(index, line) {
             return Ok(holds);
         }
         let dialect = self.configuration.dialect;
-        let tokens = program.conditions[condition as usize].tokens;
+        let tokens = self.programs[index as usize].conditions[condition as usize].tokens;
         let mut items = std::mem::take(&mut self.items);
         let outcome = self.read(index, tokens, false, |expander| {
             condition::evaluate(expander, &dialect, &mut items)
         });
         self.items = items;
         let holds = outcome?;
-        if remembers && let Some(reads) = self.workspace.reads() {
-            let program = &self.programs[index as usize];
-            let value = (reads, holds);
-            self.memo
-                .keep(program, condition, &self.macros, &self.programs, value);
-        }
+        self.remember(index, line, Outcome::Holds(holds));
         Ok(holds)
+    }
+
+    /// What a line came to when it was read with the macros that are defined now. A doubt must be noticed where the doubtful
+    /// name is read, so nothing is remembered while there is one.
+    fn remembered(&self, index: u32, line: Line) -> Option<Outcome> {
+        if self.macros.is_any_doubt() {
+            return None;
+        }
+        let program = &self.programs[index as usize];
+        self.memo
+            .outcome(program, line, &self.macros, &self.programs)
+    }
+
+    /// Remembers what the line that was read last came to.
+    fn remember(&mut self, index: u32, line: Line, outcome: Outcome) {
+        if let Some(reads) = self.workspace.reads()
+            && !self.macros.is_any_doubt()
+        {
+            let program = &self.programs[index as usize];
+            let known = (reads, outcome);
+            self.memo
+                .keep(program, line, &self.macros, &self.programs, known);
+        }
     }
 
     fn assertion(&mut self, index: u32, positive: bool, range: TokenRange) -> Result<(), Decline> {
@@ -432,11 +445,17 @@ impl Scan<'_> {
             Target::Bracket(name) => return Ok(Some((true, name))),
             Target::Computed(range) => range,
         };
+        let line = Line::Include(range.indices().start as u32);
+        if let Some(Outcome::Header(header)) = self.remembered(index, line) {
+            return Ok(header);
+        }
         let parsed = self.read(index, range, true, |expander| {
             let first = expander.next(true)?;
             expander.header_name(first)
         })?;
-        Ok(parsed.map(|HeaderName { bracket, name }| (bracket, Atom::of(&name))))
+        let header = parsed.map(|HeaderName { bracket, name }| (bracket, Atom::of(&name)));
+        self.remember(index, line, Outcome::Header(header));
+        Ok(header)
     }
 
     /// Executes an include; true when a file was pushed.

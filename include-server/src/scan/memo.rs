@@ -1,6 +1,6 @@
-//! Conditions that need expansion, remembered with the macros they read.
+//! Lines that need expansion (conditions, computed includes), remembered with the macros they read.
 //!
-//! What a condition comes to follows from the definitions of the names that were read on the way, and from the dialect and the
+//! What such a line comes to follows from the definitions of the names that were read on the way, and from the dialect and the
 //! compiler's tables. So a value is used again while each of those names stands for the very same `#define` line (or for none).
 //! The memory belongs to a thread. A program's number is never given twice, so nothing here keeps a program alive, or can mistake
 //! one for another.
@@ -15,30 +15,48 @@ use crate::configuration::{Configuration, Dialect, FeatureOracle};
 use crate::macros::{Definition, Macros};
 use crate::program::Program;
 
-/// Values of one condition kept at most: headers that are read again and again, with other macros each time, have several.
+/// Outcomes of one line kept at most: headers that are read again and again, with other macros each time, have several.
 const VALUES_KEPT: usize = 8;
-/// Macros a remembered condition may read.
+/// Macros a remembered line may read.
 const READS_KEPT: usize = 128;
-/// Conditions kept at most.
-const CONDITIONS_KEPT: usize = 1 << 16;
+/// Lines kept at most.
+const LINES_KEPT: usize = 1 << 16;
 /// Configurations kept at most.
 const CONFIGURATIONS_KEPT: usize = 64;
 
-/// Which condition, under which configuration.
+/// Which line of a program.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Line {
+    /// The condition with this index.
+    Condition(u32),
+    /// The include whose first token has this index.
+    Include(u32),
+}
+
+/// What a line came to.
+#[derive(Clone, Copy)]
+pub(super) enum Outcome {
+    /// Whether the condition holds.
+    Holds(bool),
+    /// The header's name, and whether it stands in brackets; `None` when there is none.
+    Header(Option<(bool, Atom)>),
+}
+
+/// Which line, under which configuration.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     program: u64,
-    condition: u32,
+    line: Line,
     configuration: u32,
 }
 
-/// A value, and the names it was found with.
+/// An outcome, and the names it was found with.
 struct Known {
     reads: Box<[(Atom, u64)]>,
-    holds: bool,
+    outcome: Outcome,
 }
 
-/// What a thread remembers of conditions.
+/// What a thread remembers of lines.
 #[derive(Default)]
 pub(super) struct Memo {
     /// A configuration's number is its index. The oracle is kept so that its address stays its own.
@@ -77,40 +95,40 @@ impl Memo {
             .push((Arc::clone(&configuration.oracle), configuration.dialect));
     }
 
-    fn key(&self, program: &Program, condition: u32) -> Key {
+    fn key(&self, program: &Program, line: Line) -> Key {
         Key {
             program: program.number(),
-            condition,
+            line,
             configuration: self.configuration,
         }
     }
 
-    /// Whether a condition of `program` holds, if it was evaluated with the same macros before.
-    pub(super) fn holds(
+    /// What a line of `program` comes to, if it was read with the same macros before.
+    pub(super) fn outcome(
         &self,
         program: &Program,
-        condition: u32,
+        line: Line,
         macros: &Macros,
         programs: &[Arc<Program>],
-    ) -> Option<bool> {
-        let known = self.known.get(&self.key(program, condition))?;
+    ) -> Option<Outcome> {
+        let known = self.known.get(&self.key(program, line))?;
         known
             .iter()
             .find(|known| {
                 let mut reads = known.reads.iter();
                 reads.all(|&(name, then)| identity(macros.get(name), programs) == then)
             })
-            .map(|known| known.holds)
+            .map(|known| known.outcome)
     }
 
-    /// Remembers that a condition came to `holds` after reading these names.
+    /// Remembers what a line came to after reading these names.
     pub(super) fn keep(
         &mut self,
         program: &Program,
-        condition: u32,
+        line: Line,
         macros: &Macros,
         programs: &[Arc<Program>],
-        (reads, holds): (&[Atom], bool),
+        (reads, outcome): (&[Atom], Outcome),
     ) {
         if reads.len() > READS_KEPT {
             return;
@@ -121,16 +139,16 @@ impl Memo {
                 names.push((name, identity(macros.get(name), programs)));
             }
         }
-        if self.known.len() >= CONDITIONS_KEPT {
+        if self.known.len() >= LINES_KEPT {
             self.known.clear();
         }
-        let known = self.known.entry(self.key(program, condition)).or_default();
+        let known = self.known.entry(self.key(program, line)).or_default();
         if known.len() >= VALUES_KEPT {
             known.remove(0);
         }
         known.push(Known {
             reads: names.into(),
-            holds,
+            outcome,
         });
     }
 }
