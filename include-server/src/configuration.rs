@@ -325,7 +325,9 @@ impl Question {
 /// Answers what only the compiler knows, for one configuration. Implementations keep answers and may ask several at once.
 pub trait FeatureOracle: Send + Sync {
     /// The integer value of `question`, or `None` when it cannot be known (the scan then declines).
-    fn answer(&self, question: &Question) -> Option<i64>;
+    ///
+    /// `related` gives questions that are likely to follow; it is called when the compiler must be asked.
+    fn answer(&self, question: &Question, related: &dyn Fn() -> Vec<Question>) -> Option<i64>;
 }
 
 /// What one option set of one compiler means for preprocessing, whatever the files hold.

@@ -442,6 +442,32 @@ impl<'s> World<'s> {
         }
     }
 
+    /// Questions of the same kind that the current file is likely to ask: headers about attributes ask one after the
+    /// other, directly or through a macro of their own, and to ask the compiler costs much more than to ask for more.
+    fn related(&self, question: &Question) -> Vec<Question> {
+        let record = self.frames.last().and_then(|frame| frame.record);
+        let (Some(record), Question::Call(call)) = (record, question) else {
+            return Vec::new();
+        };
+        let (kind, inner) = call.split_at(memchr::memchr(b'(', call).unwrap_or(call.len()));
+        // gnulib pastes the underscores on.
+        let decorated = inner.starts_with(b"(__") && inner.ends_with(b"__)");
+        let mode = self.configuration.dialect.lexing;
+        let program = self.records[record].content.program(mode);
+        let mut related: Vec<Question> = (0..program.tokens.len())
+            .filter_map(|at| parenthesized(&program.tokens[at..]))
+            .map(|inner| {
+                let around: &[u8] = match decorated && !inner.starts_with(b"_") {
+                    true => b"__",
+                    false => b"",
+                };
+                Question::Call([kind, b"(", around, &inner, around, b")"].concat())
+            })
+            .collect();
+        related.dedup();
+        related
+    }
+
     fn current_name(&self) -> Vec<u8> {
         let Some(frame) = self.frames.last() else {
             return Vec::new();
@@ -460,6 +486,26 @@ fn is_system(kind: SearchKind, includer_is_system: bool) -> bool {
         SearchKind::Includer | SearchKind::Absolute => includer_is_system,
         SearchKind::Predefined => true,
         _ => false,
+    }
+}
+
+/// What stands in the parentheses after a name, if it is one name, or two with `::` between.
+fn parenthesized(tokens: &[Token]) -> Option<Vec<u8>> {
+    let [name, open, first, rest @ ..] = tokens else {
+        return None;
+    };
+    let is_name = |token: &Token| token.kind == Kind::Identifier;
+    if !is_name(name) || !open.is(known::OPEN) || !is_name(first) {
+        return None;
+    }
+    match rest {
+        [close, ..] if close.is(known::CLOSE) => Some(first.spelling().to_vec()),
+        [scope, second, close, ..]
+            if scope.spelling() == b"::" && is_name(second) && close.is(known::CLOSE) =>
+        {
+            Some([first.spelling(), b"::", second.spelling()].concat())
+        }
+        _ => None,
     }
 }
 
@@ -523,7 +569,7 @@ impl Environment for World<'_> {
             || Fault::Unknown(String::from_utf8_lossy(&question.expression()).into_owned());
         self.configuration
             .oracle
-            .answer(question)
+            .answer(question, &|| self.related(question))
             .ok_or_else(unknown)
     }
 }

@@ -62,7 +62,7 @@ struct AskingOracle {
 }
 
 impl FeatureOracle for AskingOracle {
-    fn answer(&self, question: &Question) -> Option<i64> {
+    fn answer(&self, question: &Question, _: &dyn Fn() -> Vec<Question>) -> Option<i64> {
         if let Some(answer) = self.answers.lock().unwrap().get(question) {
             return *answer;
         }
