@@ -6,10 +6,12 @@
 NAME is a corpus of scripts/corpora.sh that has been prepared (default: all that are). Only commands that the scanner
 answers count, for every tool. One markdown table; times are CPU time, user and system, of the tool and all it starts.
 
-  cold     a new process: every file read, every compiler asked once (their time counts), JSON written
-  warm     the last of --rounds rounds in one process: mean/median/99th percentile of the thread's time per TU
-  2 thr    elapsed time of a warm round with one thread, divided by that with two
-  stat     what stating the same files costs by itself
+  cold     a new process: every file read, every compiler asked once. Mean of the thread's time alone, and of all: with the
+           compilers, the start, and JSON written
+  warm     the last of --rounds rounds in one process, its facts vouched for by inotify: mean/median/99th percentile of the
+           thread's time per TU
+  by stat  the same with --freshness stat, and what stating the same files costs by itself
+  2 thr    elapsed time with one thread divided by that with two: of a cold round, and of many warm ones
   s-d      clang-scan-deps-19 -format make -mode preprocess-dependency-directives -j 1; how many TUs it answered
   -M       the compiler's own -M, over a sample: mean/median/99th percentile
   MB       peak memory of one process
@@ -87,9 +89,9 @@ class Corpus:
             [os.path.join(line["directory"], name) for name in line["deps"]] for line in lines if not line["declined"]
         ]
 
-    def scan(self, jobs, rounds, prefix=()):
-        words = [*prefix, self.program, "scan", "--compile-commands", self.file]
-        run = Run([*words, "--jobs", str(jobs), "--repeat", str(rounds), *self.options])
+    def scan(self, jobs, rounds, prefix=(), options=(), keep=True):
+        words = [*prefix, self.program, "scan", "--compile-commands", self.file, *options]
+        run = Run([*words, "--jobs", str(jobs), "--repeat", str(rounds), *self.options], keep=keep)
         if run.status:
             sys.exit(f"bench-scan: {self.name}: scan failed: {run.err[-500:]}")
         return run
@@ -102,10 +104,19 @@ class Corpus:
         """Microseconds of CPU of each unit in the last round."""
         return [line["cpu_us"] for line in self.lines(run)]
 
-    def elapsed(self, rounds, jobs):
-        """Elapsed microseconds per unit of the last round, as the program says."""
-        run = self.scan(jobs, rounds)
-        return float(re.findall(r"([\d.]+) us elapsed", run.err)[-1])
+    def threads(self, warm_us):
+        """How much faster two threads are than one: cold, and warm."""
+        # Enough warm rounds for a second of work.
+        rounds = max(3, int(1e6 / max(1.0, warm_us * len(self.commands))))
+        cold, warm = {}, {}
+        for jobs in (1, 2, 1, 2):
+            run = self.scan(jobs, rounds, keep=False)
+            elapsed = [float(value) for value in re.findall(r"([\d.]+) ms elapsed", run.err)]
+            cold[jobs] = min(elapsed[0], cold.get(jobs, elapsed[0]))
+            # The last round also prints.
+            total = sum(elapsed[2:-1]) or elapsed[1]
+            warm[jobs] = min(total, warm.get(jobs, total))
+        return f"{cold[1] / cold[2]:.2f} / {warm[1] / warm[2]:.2f}"
 
     def stat_cost(self, work, rounds):
         """Microseconds of stating each unit's files."""
@@ -160,7 +171,8 @@ def without(words, with_value, alone):
 
 
 HEAD = [
-    "corpus", "TUs", "files/TU", "cold ms/TU", "warm us/TU", "2 thr", "stat us/TU", "s-d ms/TU (TUs)", "s-d : cold",
+    "corpus", "TUs", "files/TU", "cold ms/TU: scan, all", "warm us/TU", "by stat us/TU", "stat alone", "2 thr", "s-d ms/TU (TUs)",
+    "s-d : cold",
     "-M ms/TU", "MB", "s-d MB",
 ]
 
@@ -170,7 +182,8 @@ def measure(corpus, work, rounds, sample):
     units = len(corpus.commands)
     cold = corpus.scan(1, 1)
     warm = corpus.scan(1, rounds)
-    one, two = (min(corpus.elapsed(rounds, jobs) for _ in range(2)) for jobs in (1, 2))
+    by_stat = corpus.scan(1, rounds, options=["--freshness", "stat"])
+    warm_us = corpus.per_unit(warm)
     theirs, answered = corpus.scan_deps(work) if shutil.which(SCAN_DEPS) else (None, 0)
     cold_ms = cold.cpu * 1e3 / units
     theirs_ms = theirs.cpu * 1e3 / units if theirs else float("nan")
@@ -178,10 +191,11 @@ def measure(corpus, work, rounds, sample):
         corpus.name,
         units,
         f"{statistics.fmean(map(len, corpus.deps)):.0f}",
-        f"{cold_ms:.2f}",
-        spread(corpus.per_unit(warm), 0),
-        f"{one / two:.2f}",
+        f"{statistics.fmean(corpus.per_unit(cold)) / 1e3:.2f}, {cold_ms:.2f}",
+        spread(warm_us, 0),
+        spread(corpus.per_unit(by_stat), 0),
         f"{corpus.stat_cost(work, 5):.0f}",
+        corpus.threads(statistics.fmean(warm_us)),
         f"{theirs_ms:.1f} ({answered})",
         f"{theirs_ms / cold_ms:.0f}",
         spread(corpus.compilers(sample), 0),
