@@ -258,7 +258,8 @@ mod tests {
 
     #[test]
     fn marks_make_numbers() {
-        let words = format!("{MARK} 0 0\nnoise\n{MARK} 2 9\n{MARK} 3 1\n{MARK} x\n");
+        let rare = COMMON_VALUES.len();
+        let words = format!("{MARK} 0 0\nnoise\n{MARK} 2 {rare}\n{MARK} 3 1\n{MARK} x\n");
         assert_eq!(
             read_values(4, &words),
             [Some(1), Some(0), Some(RARE), Some(200_809)]
