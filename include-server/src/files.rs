@@ -4,7 +4,7 @@
 //! no files.
 
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dashmap::DashMap;
@@ -77,7 +77,9 @@ struct Body {
     bytes: Arc<[u8]>,
     digest: OnceLock<[u8; 32]>,
     lzo: OnceLock<Arc<[u8]>>,
-    programs: RwLock<Vec<(LexingMode, Arc<Program>)>>,
+    /// For the mode that asked first, which is nearly always the only one.
+    program: OnceLock<(LexingMode, Arc<Program>)>,
+    other_programs: RwLock<Vec<(LexingMode, Arc<Program>)>>,
 }
 
 /// What a file held when it was read, with the stamp that vouched for it.
@@ -101,7 +103,8 @@ impl FileContent {
             bytes: bytes.into(),
             digest: OnceLock::new(),
             lzo: OnceLock::new(),
-            programs: RwLock::new(Vec::new()),
+            program: OnceLock::new(),
+            other_programs: RwLock::default(),
         };
         FileContent {
             stamp,
@@ -146,27 +149,21 @@ impl FileContent {
 
     /// The directive program of the bytes under `mode`, built once per mode.
     pub fn program(&self, mode: LexingMode) -> Arc<Program> {
+        let build = || Arc::new(Program::build(&self.body.bytes, mode));
+        let (first, program) = self.body.program.get_or_init(|| (mode, build()));
+        if *first == mode {
+            return Arc::clone(program);
+        }
         let kept = |programs: &[(LexingMode, Arc<Program>)]| {
-            programs
-                .iter()
-                .find(|(of, _)| *of == mode)
-                .map(|(_, program)| Arc::clone(program))
+            let known = programs.iter().find(|(of, _)| *of == mode);
+            known.map(|(_, program)| Arc::clone(program))
         };
-        let read = self
-            .body
-            .programs
-            .read()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(program) = kept(&read) {
+        let others = &self.body.other_programs;
+        if let Some(program) = kept(&others.read().unwrap_or_else(PoisonError::into_inner)) {
             return program;
         }
-        drop(read);
-        let built = Arc::new(Program::build(&self.body.bytes, mode));
-        let mut write = self
-            .body
-            .programs
-            .write()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let built = build();
+        let mut write = others.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(program) = kept(&write) {
             return program;
         }

@@ -73,7 +73,7 @@ impl CompilerOracle {
     fn run(
         &self,
         questions: &[Question],
-        text: fn(&[Question]) -> (Vec<u8>, Vec<u32>),
+        text: fn(&[Question]) -> Asked,
         read: fn(usize, &str) -> Vec<Option<i64>>,
     ) -> Vec<Option<i64>> {
         let (text, lines) = text(questions);
@@ -130,9 +130,11 @@ impl FeatureOracle for CompilerOracle {
 /// Starts the words that the compiler is made to print.
 const MARK: &str = "pumphouse_answer";
 
-/// A file that prints one word for each answer other than 0, and the line each question starts on (and the line after
-/// the last).
-fn value_text(questions: &[Question]) -> (Vec<u8>, Vec<u32>) {
+/// A file for the compiler, and the line each question starts on (and the line after the last).
+type Asked = (Vec<u8>, Vec<u32>);
+
+/// Prints one word for each answer other than 0.
+fn value_text(questions: &[Question]) -> Asked {
     let mut text = Vec::new();
     let mut line = 1;
     let mut lines = Vec::with_capacity(questions.len() + 1);
@@ -153,7 +155,7 @@ fn value_text(questions: &[Question]) -> (Vec<u8>, Vec<u32>) {
 }
 
 /// The same with one word for each bit that is set.
-fn bit_text(questions: &[Question]) -> (Vec<u8>, Vec<u32>) {
+fn bit_text(questions: &[Question]) -> Asked {
     let mut text = Vec::new();
     let mut line = 1;
     let mut lines = Vec::with_capacity(questions.len() + 1);

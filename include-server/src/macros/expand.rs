@@ -133,6 +133,7 @@ const LISTS_KEPT: usize = 64;
 const LIST_KEPT: usize = 4096;
 
 /// An empty vector with the same memory, for things of another lifetime: `collect` works in place.
+#[allow(clippy::unnecessary_filter_map)] // `filter` would keep the lifetime
 fn recycled<'b>(mut contexts: Vec<Context<'_>>) -> Vec<Context<'b>> {
     contexts.clear();
     contexts

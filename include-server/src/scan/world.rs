@@ -417,12 +417,12 @@ impl<'s> World<'s> {
     fn file_token(&self, name: &[u8]) -> Token {
         let mut mapped = name.to_vec();
         let maps = &self.configuration.macro_prefix_maps;
-        let matching = maps.iter().filter(|(old, _)| name.starts_with(old));
+        let mut matching = maps.iter().filter(|(old, _)| name.starts_with(old));
         let map = match self.configuration.compiler.is_clang() {
             // The longest, and of equal ones the first.
             true => matching.rev().max_by_key(|(old, _)| old.len()),
             // The last on the command line.
-            false => matching.last(),
+            false => matching.next_back(),
         };
         if let Some((old, new)) = map {
             mapped = [new.as_slice(), &name[old.len()..]].concat();
