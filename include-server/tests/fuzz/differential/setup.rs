@@ -159,7 +159,7 @@ impl Setup {
             line_comments: !(c90 && strict),
             trigraphs: self.flags.contains(&"-trigraphs")
                 || (strict && year < if cxx { 2017 } else { 2023 }),
-            digraphs: !assembler && !(c90 && strict),
+            digraphs: !(assembler || c90 && strict),
             raw_strings: !assembler
                 && if cxx {
                     year >= 2011

@@ -59,7 +59,7 @@ pub fn case(generator: &mut Generator<'_>, setup: &Setup, cwd: &Path) -> Option<
 }
 
 /// Whether a header can have that name.
-fn usable(name: &String) -> bool {
+fn usable(name: &str) -> bool {
     let odd = |part: &str| part.is_empty() || part == ".." || part == ".";
     name.len() < 200
         && !name.split('/').any(odd)
