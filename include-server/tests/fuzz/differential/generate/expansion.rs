@@ -31,11 +31,15 @@ pub fn case(generator: &mut Generator<'_>, setup: &Setup, cwd: &Path) -> Option<
         case.plant(cwd).ok()?;
         let errors = match judge::includes(&case, cwd)? {
             Ok(names) => {
-                case.tree
-                    .extend(names.into_iter().filter(usable).map(|name| Entry {
-                        name,
-                        content: Content::File(b"\n".to_vec()),
-                    }));
+                case.tree.extend(
+                    names
+                        .into_iter()
+                        .filter(|name| usable(name))
+                        .map(|name| Entry {
+                            name,
+                            content: Content::File(b"\n".to_vec()),
+                        }),
+                );
                 return Some(case);
             }
             Err(errors) => errors,
