@@ -22,6 +22,9 @@ struct Arguments {
     /// The same seed makes the same changes.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// So many times as many changes before each comparison, to be faster.
+    #[arg(long, default_value_t = 1)]
+    density: usize,
     /// On a file system with coarse time stamps (ramfs, for which one must be root).
     #[arg(long)]
     coarse_times: bool,
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
             _ => Mode::Stat,
         },
         through_service: arguments.service,
+        density: arguments.density.max(1),
         coarse_times: arguments.coarse_times,
         progress: (arguments.mutations / 20).max(1),
     };

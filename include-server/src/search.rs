@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
+use rustix::io::Errno;
 
 use crate::atom::Atom;
 use crate::configuration::CompilerFamily;
@@ -74,17 +75,22 @@ impl SearchPath {
     }
 
     /// The directories that count now, without missing ones and duplicates, as the compiler removes them.
-    fn effective(&self, cwd: NodeId, session: &mut Session<'_>) -> (Vec<SearchDirectory>, usize) {
+    fn effective(&self, cwd: NodeId, session: &mut Session<'_>) -> Effective {
+        let mut refused = None;
         let mut existing = |paths: &[PathBuf], system: bool| -> Vec<Existing> {
             let mut found = Vec::with_capacity(paths.len());
             for path in paths {
                 let located = session.locate(cwd, path.as_os_str().as_bytes());
-                if let Status::Directory(device, inode) = session.status(&located) {
-                    found.push(Existing {
+                match session.status(&located) {
+                    Status::Directory(device, inode) => found.push(Existing {
                         path: path.clone(),
                         system,
                         identity: (device, inode),
-                    });
+                    }),
+                    Status::Refused(errno) if !self.family.is_clang() => {
+                        refused.get_or_insert((path.clone(), errno));
+                    }
+                    _ => {}
                 }
             }
             found
@@ -121,8 +127,20 @@ impl SearchPath {
                 system: candidate.system,
             })
             .collect();
-        (directories, quote_count)
+        Effective {
+            directories,
+            quote_count,
+            refused,
+        }
     }
+}
+
+/// What remains of a search path.
+struct Effective {
+    directories: Vec<SearchDirectory>,
+    quote_count: usize,
+    /// A directory that may not be looked at, which gcc takes for an error.
+    refused: Option<(PathBuf, Errno)>,
 }
 
 /// The directory as the compiler joins names to it; clang drops all trailing slashes.
@@ -351,6 +369,7 @@ pub struct Chain {
     directories: Vec<SearchDirectory>,
     /// How many of them are quote directories.
     quote_count: usize,
+    refused: Option<(PathBuf, Errno)>,
     quote_ignores_source_dir: bool,
     canonical_names: bool,
     cwd: NodeId,
@@ -384,7 +403,7 @@ impl Chains {
         {
             return known;
         }
-        let ((start, (directories, quote_count)), evidence) = session.traced(|session| {
+        let ((start, effective), evidence) = session.traced(|session| {
             let way = session.passage(NodeId::ROOT, cwd.as_os_str().as_bytes());
             // A working directory that is not there has no names in it: the root's child of no name has none either.
             let start = match way.end {
@@ -394,8 +413,9 @@ impl Chains {
             (start, search.effective(start, session))
         });
         let chain = Arc::new(Chain {
-            directories,
-            quote_count,
+            directories: effective.directories,
+            quote_count: effective.quote_count,
+            refused: effective.refused,
             quote_ignores_source_dir: search.raw.quote_ignores_source_dir,
             canonical_names,
             cwd: start,
@@ -445,6 +465,17 @@ impl SearchDirectory {
 }
 
 impl Chain {
+    /// Declines when the compiler would fail for a directory that it may not look at.
+    pub fn check(&self) -> Result<(), Decline> {
+        match &self.refused {
+            None => Ok(()),
+            Some((path, errno)) => Err(Decline::Unreadable {
+                path: path.clone(),
+                why: std::io::Error::from(*errno).to_string(),
+            }),
+        }
+    }
+
     /// The working directory.
     pub fn cwd(&self) -> NodeId {
         self.cwd

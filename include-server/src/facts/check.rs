@@ -239,7 +239,9 @@ impl Facts {
         // The name may have gone to another file after the opening; the events that said so are taken in already.
         let named = rustix::fs::lstat(node.path());
         let is_named = named.is_ok_and(|stat| FileStamp::new(&stat).same_content(&read.stamp));
-        let unsettled = written || (!watched && files::is_recent(&read.stamp, read.began));
+        // A write may have set the times before our reading and the bytes after it: the event that follows finds the same
+        // stamp. The bytes are read once more when the times are older.
+        let unsettled = written || files::is_recent(&read.stamp, read.began);
         let content = match &state.content {
             Some(kept) => kept.renewed(read.stamp, read.bytes),
             None => Arc::new(FileContent::new(read.stamp, read.bytes)),

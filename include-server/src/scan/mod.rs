@@ -176,6 +176,7 @@ impl Scan<'_> {
     }
 
     fn run(&mut self) -> Result<(), Decline> {
+        self.world.chain.check()?;
         let source = self.source()?;
         self.predefine();
         self.command_line()?;

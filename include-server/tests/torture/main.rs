@@ -13,6 +13,7 @@ fn torture(mode: Mode, through_service: bool, mutations: usize) {
         mutations,
         mode,
         through_service,
+        density: 1,
         coarse_times: false,
         progress: 0,
     };

@@ -133,6 +133,7 @@ fn separate(names: &[PathBuf]) -> Vec<PathBuf> {
     let renew = |path: &&PathBuf| {
         let aside = path.with_extension("race");
         let text = fs::read(path)?;
+        let _ = fs::remove_file(&aside);
         fs::write(&aside, text)?;
         fs::rename(&aside, path)
     };
@@ -227,6 +228,12 @@ impl Writer<'_> {
         history.entry(path.to_owned()).or_default().push(state);
         drop(history);
         let aside = path.with_extension("race");
+        let target = path.with_extension(format!("race{}", dice.below(20)));
+        // They may be links to another name by now.
+        let _ = fs::remove_file(&aside);
+        if kind == 4 {
+            let _ = fs::remove_file(&target);
+        }
         let made = match kind {
             0 | 1 => fs::OpenOptions::new()
                 .write(true)
@@ -236,12 +243,8 @@ impl Writer<'_> {
             3 => fs::write(path, &text),
             _ => {
                 // By a link: the name leads to the new text at once.
-                let target = path.with_extension(format!("race{}", dice.below(20)));
                 fs::write(&target, &text)
-                    .and_then(|()| {
-                        let _ = fs::remove_file(&aside);
-                        symlink(target.file_name().unwrap_or_default(), &aside)
-                    })
+                    .and_then(|()| symlink(target.file_name().unwrap_or_default(), &aside))
                     .and_then(|()| fs::rename(&aside, path))
             }
         };

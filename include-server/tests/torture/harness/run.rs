@@ -23,6 +23,8 @@ pub struct Plan {
     pub mode: Mode,
     /// Ask through the sockets.
     pub through_service: bool,
+    /// Multiplies the changes before a comparison.
+    pub density: usize,
     /// On a file system with coarse time stamps.
     pub coarse_times: bool,
     /// Say every so many changes how far it is; 0: never.
@@ -176,7 +178,7 @@ impl Torture {
         };
         let between = self.dice.chance(50);
         let unit = self.dice.below(self.tree.units.len());
-        for _ in 0..changes {
+        for _ in 0..changes * self.plan.density {
             let done = self.mutator.mutate(&self.tree);
             self.remember(done);
             self.report.mutations += 1;
