@@ -279,13 +279,27 @@ fn key_of(query: &Query) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-/// A doubt as one line.
+/// The longest reason in characters; names in it may be of any length, and a message may not.
+const REASON_LENGTH: usize = 1000;
+
+/// A doubt as one line that a person can read.
 fn one_line(doubt: &Doubt) -> String {
     let text = doubt.to_string();
-    text.split(['\n', '\r'])
+    let mut line = text
+        .split(['\n', '\r'])
         .map(str::trim)
         .collect::<Vec<_>>()
-        .join(" ")
+        .join(" ");
+    if let Some((end, _)) = line.char_indices().nth(REASON_LENGTH) {
+        // The end says most: where, or why.
+        let last = line.char_indices().rev().nth(REASON_LENGTH / 4);
+        let tail = last.map_or(String::new(), |(start, _)| {
+            line[start.max(end)..].to_owned()
+        });
+        line.truncate(end);
+        line = format!("{line} ... {tail}");
+    }
+    line
 }
 
 /// Runs a part of one query so that its panic hurts no other. What is shared behind it is either unchanged or complete

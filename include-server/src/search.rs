@@ -464,6 +464,9 @@ impl SearchDirectory {
     }
 }
 
+/// Directories of a search path that a message names.
+const DIRECTORIES_SHOWN: usize = 20;
+
 impl Chain {
     /// Declines when the compiler would fail for a directory that it may not look at.
     pub fn check(&self) -> Result<(), Decline> {
@@ -640,11 +643,16 @@ impl Chain {
                     .to_string(),
             );
         }
+        let directories = &self.directories[first..];
         words.extend(
-            self.directories[first..]
+            directories
                 .iter()
+                .take(DIRECTORIES_SHOWN)
                 .map(|directory| directory.path.display().to_string()),
         );
+        if directories.len() > DIRECTORIES_SHOWN {
+            words.push(format!("{} more", directories.len() - DIRECTORIES_SHOWN));
+        }
         match words.is_empty() {
             true => "no directory".into(),
             false => words.join(", "),

@@ -11,7 +11,7 @@ pub mod voucher;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 
@@ -19,6 +19,7 @@ use crate::configuration::Language;
 use crate::facts::Session;
 pub use locate::LocatedCompiler;
 pub use probe::Probe;
+use voucher::Voucher;
 
 /// Why a compiler could not be found or asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,6 +84,8 @@ pub struct Invocation {
 pub struct Compilers {
     located: locate::Known,
     probes: DashMap<Invocation, Arc<Slot>>,
+    /// Programs that gave no answer in time, and since when: whoever asks next does not wait again.
+    hung: DashMap<PathBuf, (Instant, Voucher)>,
     questions: Arc<oracle::AskedQuestions>,
     /// Holds an empty `stdc-predef.h`, to learn whether a compiler looks for one.
     bait: tempfile::TempDir,
@@ -104,6 +107,9 @@ struct SlotState {
 /// Answers kept at most; builds have a handful of option sets, so this is only a bound on memory.
 const PROBES_KEPT: usize = 4096;
 
+/// How long a program that hung is not asked again, unless it is another one by then.
+const HUNG_REMEMBERED: Duration = Duration::from_secs(60);
+
 impl Compilers {
     /// Nothing asked yet.
     ///
@@ -119,6 +125,7 @@ impl Compilers {
         Ok(Self {
             located: DashMap::new(),
             probes: DashMap::new(),
+            hung: DashMap::new(),
             questions: Arc::default(),
             bait,
         })
@@ -142,7 +149,7 @@ impl Compilers {
     /// The answer to `invocation`, from memory when its vouchers still hold.
     ///
     /// # Errors
-    /// See [`CompilerError`]; a failure is not remembered.
+    /// See [`CompilerError`]; a failure is not remembered, but for a while that a program hung.
     pub fn probe(
         &self,
         invocation: &Invocation,
@@ -169,6 +176,13 @@ impl Compilers {
             return Ok(Arc::clone(probe));
         }
         state.probe = None;
+        if self.is_hung(&invocation.program, session) {
+            return Err(CompilerError::Run {
+                path: invocation.program.clone(),
+                why: "it gave no answer in time a moment ago".into(),
+            });
+        }
+        let started = Instant::now();
         match Probe::ask(invocation, self.bait.path(), &self.questions, session) {
             Ok(probe) => {
                 let probe = Arc::new(probe);
@@ -177,10 +191,27 @@ impl Compilers {
                 Ok(probe)
             }
             Err(error) => {
+                if started.elapsed() >= run::TIME_LIMIT {
+                    let program = invocation.program.clone();
+                    let voucher = Voucher::of(program.clone(), session);
+                    self.hung.insert(program, (Instant::now(), voucher));
+                }
                 state.failure = Some((Instant::now(), error.clone()));
                 Err(error)
             }
         }
+    }
+
+    fn is_hung(&self, program: &Path, session: &mut Session<'_>) -> bool {
+        let Some((since, voucher)) = self.hung.get(program).map(|entry| entry.value().clone())
+        else {
+            return false;
+        };
+        let hung = since.elapsed() < HUNG_REMEMBERED && voucher.holds(session);
+        if !hung {
+            self.hung.remove(program);
+        }
+        hung
     }
 
     fn slot(&self, invocation: &Invocation) -> Arc<Slot> {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 
 /// How long a compiler may take to answer.
-const TIME_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// How much it may print on either stream. gcc's macros are 13 kB, clang's 16 kB.
 const OUTPUT_LIMIT: u64 = 8 << 20;

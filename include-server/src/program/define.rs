@@ -161,6 +161,9 @@ fn meaning(body: &[Token]) -> Meaning {
     }
 }
 
+/// The most parameters: each name of a body is looked for among them.
+const PARAMETER_LIMIT: usize = 4096;
+
 fn parse_parameters(builder: &mut Builder<'_>) -> Result<Parameters, &'static str> {
     const BAD: &str = "malformed macro parameter list";
     let mut names: Vec<Atom> = Vec::new();
@@ -185,6 +188,9 @@ fn parse_parameters(builder: &mut Builder<'_>) -> Result<Parameters, &'static st
             (Kind::Identifier, name) if expects_name && !variadic => {
                 if names.contains(&name) || name == known::VA_ARGS {
                     return Err("duplicate macro parameter");
+                }
+                if names.len() >= PARAMETER_LIMIT {
+                    return Err("more macro parameters than the scanner takes");
                 }
                 names.push(name);
                 expects_name = false;
