@@ -37,7 +37,9 @@ impl Facts {
         }
         let tick = self.tick();
         let written = opened.as_ref().is_some_and(has_writer);
-        let (value, watched) = self.look(id, node, &mut state);
+        // Before the system is asked: this thread may be kept waiting in between.
+        let asked = files::now();
+        let (value, watched) = self.look(id, node, &mut state, asked);
         let known = state.value != Value::Unknown;
         let changed = !same(&state.value, &value);
         let is_directory = |value: &Value| matches!(value, Value::Directory(..));
@@ -96,7 +98,7 @@ impl Facts {
     }
 
     /// What stands at `node`, and whether inotify would report a change from now on.
-    fn look(&self, id: NodeId, node: &Node, state: &mut State) -> (Value, bool) {
+    fn look(&self, id: NodeId, node: &Node, state: &mut State, asked: i64) -> (Value, bool) {
         let mut watched = self.watches_names(node);
         let mut found = rustix::fs::lstat(node.path());
         for _ in 0..WATCH_ATTEMPTS {
@@ -125,7 +127,7 @@ impl Facts {
             found = rustix::fs::lstat(node.path());
         }
         let value = match found {
-            Ok(stat) => self.value(node, state, &stat),
+            Ok(stat) => self.value(node, state, &stat, asked),
             Err(Errno::NOENT | Errno::NOTDIR) => Value::Missing,
             Err(errno) => Value::Refused(errno),
         };
@@ -137,7 +139,7 @@ impl Facts {
         (value, watched)
     }
 
-    fn value(&self, node: &Node, state: &mut State, stat: &Stat) -> Value {
+    fn value(&self, node: &Node, state: &mut State, stat: &Stat, asked: i64) -> Value {
         let stamp = FileStamp::new(stat);
         let medium = self.media.of(stamp.device, node.path());
         if medium == Medium::Peculiar {
@@ -151,7 +153,8 @@ impl Facts {
             }
             FileType::RegularFile => Value::File(stamp),
             FileType::Directory => {
-                self.look_at_times(node, state, &stamp, medium);
+                let settled = medium != Medium::Remote && !files::is_recent(&stamp, asked);
+                self.look_at_times(node, state, &stamp, settled);
                 Value::Directory(stamp.device, stamp.inode)
             }
             FileType::Symlink => match rustix::fs::readlink(node.path(), Vec::new()) {
@@ -164,12 +167,11 @@ impl Facts {
     }
 
     /// Notes when names in a directory came or went, as far as its times show it.
-    fn look_at_times(&self, node: &Node, state: &mut State, stamp: &FileStamp, medium: Medium) {
+    fn look_at_times(&self, node: &Node, state: &mut State, stamp: &FileStamp, settled: bool) {
         let times = DirectoryTimes {
             modified: stamp.modified,
             changed: stamp.changed,
         };
-        let settled = medium != Medium::Remote && !files::is_recent(stamp, files::now());
         if state.times != Some(times) || !settled {
             node.set_names(self.tick());
         }

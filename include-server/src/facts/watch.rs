@@ -20,7 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
-use super::node::{LAID, Node, OPENED};
+use super::node::{LAID, Node, OPENED, UNSETTLED};
 use super::{Facts, NodeId, lock};
 
 /// Why there is no inotify.
@@ -227,6 +227,10 @@ impl Facts {
                 None => {
                     if events.contains(ReadFlags::OPEN) {
                         node.put(OPENED, true);
+                    }
+                    // A write sets the times first and the bytes later: an equal stamp says nothing.
+                    if events.intersects(ReadFlags::MODIFY | ReadFlags::CLOSE_WRITE) {
+                        node.put(UNSETTLED, true);
                     }
                     self.disturb(id);
                 }
