@@ -48,7 +48,9 @@ class Run:
     """A finished program: CPU seconds with all children, peak megabytes of the largest process, elapsed, output."""
 
     def __init__(self, words, cwd=None, keep=True):
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.NamedTemporaryFile() as peak:
+            # Not of wait4: there a new process counts this one's memory as its own.
+            words = ["/usr/bin/time", "-q", "-f", "%M", "-o", peak.name, *words]
             began = time.monotonic()
             process = subprocess.Popen(
                 words, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out if keep else subprocess.DEVNULL, stderr=err
@@ -59,8 +61,8 @@ class Run:
             for file in (out, err):
                 file.seek(0)
             self.out, self.err = out.read(), err.read().decode(errors="replace")
+            self.megabytes = int(peak.read().split()[-1]) / 1024
         self.cpu = usage.ru_utime + usage.ru_stime
-        self.megabytes = usage.ru_maxrss / 1024
 
 
 def spread(values, digits):
@@ -221,6 +223,8 @@ def main():
     arguments = parser.parse_args()
     programs = os.environ.get("PROGRAMS") or sys.exit("bench-scan: PROGRAMS must name the directory of the programs")
     program = os.path.join(os.path.realpath(programs), "include-server")
+    if not os.path.exists("/usr/bin/time"):
+        sys.exit("bench-scan: /usr/bin/time is missing (Debian package time)")
     os.environ["LC_ALL"] = "C"
     with tempfile.TemporaryDirectory(prefix="pumphouse-bench-") as work:
         if arguments.callgrind:
