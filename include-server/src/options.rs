@@ -289,7 +289,16 @@ impl Options {
         {
             return Ok(known.clone());
         }
-        let prepared = build(&key, probe, listed, language)?;
+        // `-undef` hides what tells the character types.
+        let types = match key.invocation.words.iter().any(|word| word == b"-undef") {
+            true => {
+                let mut plain = key.invocation.clone();
+                plain.words.retain(|word| word != b"-undef");
+                self.compilers.probe(&plain, session)?
+            }
+            false => Arc::clone(&probe),
+        };
+        let prepared = build(&key, probe, &types, listed, language)?;
         if self.configurations.len() >= CONFIGURATIONS_KEPT {
             self.configurations.clear();
         }
@@ -520,6 +529,7 @@ const DEFAULT_DEPTH: u32 = 200;
 fn build(
     key: &ConfigurationKey,
     probe: Arc<Probe>,
+    types: &Probe,
     listed: Option<Arc<Probe>>,
     language: Language,
 ) -> Result<Prepared, OptionsError> {
@@ -549,7 +559,7 @@ fn build(
             dialect.apply_option(word);
         }
     }
-    dialect.apply_builtins(&probe.builtins, family);
+    dialect.apply_builtins(&types.builtins, family);
     let mut raw;
     if let Some(listed) = &listed {
         // The compiler has joined the lists and removed duplicates; as one list they stay as they are.

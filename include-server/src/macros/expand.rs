@@ -482,7 +482,10 @@ impl<'e, E: Environment> Expander<'e, E> {
             }
             _ => self.environment.value(builtin)?,
         };
-        token.flags |= name.flags & SPACE;
+        // In a directive gcc forgets the white space before a built-in.
+        if self.rules.mode.clang {
+            token.flags |= name.flags & SPACE;
+        }
         Ok(token)
     }
 

@@ -6,8 +6,8 @@ use memchr::memmem;
 
 use super::watch::Watch;
 use super::{
-    Condition, Directive, IncludeStyle, Mention, Message, Op, Program, SPACE, Step, Target, Token,
-    TokenRange, Unary, define, formula, pragma,
+    Condition, DIGRAPH, Directive, IncludeStyle, Mention, Message, Op, Program, SPACE, Step,
+    Target, Token, TokenRange, Unary, define, formula, pragma,
 };
 use crate::atom::{Atom, known};
 use crate::configuration::LexingMode;
@@ -127,14 +127,14 @@ impl Builder<'_> {
     }
 
     pub(super) fn token(&self, raw: &RawToken) -> Token {
-        let atom = match (raw.shape, self.spelling(raw)) {
-            (Shape::Punctuator, b"%:") => known::HASH,
-            (Shape::Punctuator, b"%:%:") => known::PASTE,
-            (_, spelling) => Atom::of(spelling),
+        let (atom, digraph) = match (raw.shape, self.spelling(raw)) {
+            (Shape::Punctuator, b"%:") => (known::HASH, DIGRAPH),
+            (Shape::Punctuator, b"%:%:") => (known::PASTE, DIGRAPH),
+            (_, spelling) => (Atom::of(spelling), 0),
         };
         Token {
             kind: raw.shape.into(),
-            flags: if raw.space { SPACE } else { 0 },
+            flags: digraph | if raw.space { SPACE } else { 0 },
             atom,
         }
     }

@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 pub use formula::{Binary, PRODUCT, STACK, Step, Unary};
-pub use token::{Kind, NO_EXPAND, PASTE_LEFT, SOURCELESS, SPACE, STRINGIFY, Token};
+pub use token::{DIGRAPH, Kind, NO_EXPAND, PASTE_LEFT, SOURCELESS, SPACE, STRINGIFY, Token};
 pub use value::Value;
 
 use crate::atom::Atom;

@@ -1,6 +1,6 @@
 //! Tokens of directive lines: eight bytes each, spelled by an atom.
 
-use crate::atom::Atom;
+use crate::atom::{Atom, known};
 use crate::lexer::Shape;
 
 /// What a token is.
@@ -40,6 +40,8 @@ pub const PASTE_LEFT: u8 = 4;
 pub const STRINGIFY: u8 = 8;
 /// A padding that stands for no token.
 pub const SOURCELESS: u8 = 16;
+/// `#` or `##` is spelled `%:` or `%:%:`.
+pub const DIGRAPH: u8 = 32;
 
 /// One token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +59,7 @@ impl Token {
     pub const END: Token = Token {
         kind: Kind::End,
         flags: 0,
-        atom: crate::atom::known::EMPTY,
+        atom: known::EMPTY,
     };
 
     /// Whether it is the punctuator with that spelling.
@@ -74,6 +76,10 @@ impl Token {
     pub fn spelling(&self) -> &'static [u8] {
         match self.kind {
             Kind::Parameter | Kind::Placemarker | Kind::Padding | Kind::End => b"",
+            Kind::Punctuator if self.flags & DIGRAPH != 0 => match self.atom {
+                known::HASH => b"%:",
+                _ => b"%:%:",
+            },
             _ => self.atom.spelling(),
         }
     }

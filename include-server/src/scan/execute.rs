@@ -474,13 +474,17 @@ impl Scan<'_> {
         self.world.check_first_header(style, bracket, name)?;
         let found = self.world.find(style, bracket, name)?;
         match found.hit {
-            Some(_) => self.include(&found, style == IncludeStyle::Import),
+            Some(_) => self.include(&found, (style == IncludeStyle::Import).then_some(name)),
             None => Err(self.world.not_found(style, bracket, name)),
         }
     }
 
-    /// Enters a found file unless it is to be read only once; true when it was pushed.
-    pub(super) fn include(&mut self, found: &Arc<Resolved>, import: bool) -> Result<bool, Decline> {
+    /// Enters a found file unless it is to be read only once; true when it was pushed. With `import`, the name that `#import` has.
+    pub(super) fn include(
+        &mut self,
+        found: &Arc<Resolved>,
+        import: Option<Atom>,
+    ) -> Result<bool, Decline> {
         let Some(hit) = &found.hit else {
             return Ok(false);
         };
@@ -510,14 +514,14 @@ impl Scan<'_> {
         if once {
             return Ok(false);
         }
-        if import {
+        if let Some(name) = import {
             self.world.mark_once(record);
             if listed {
                 return Ok(false);
             }
-            self.world.check_looked_for(record, hit.kind)?;
+            self.world.check_looked_for(record, name, hit.kind)?;
         }
-        if self.world.is_twin_of_once(record, import)? {
+        if self.world.is_twin_of_once(record, import.is_some())? {
             // The compiler opens it, sees that it knows the content, and goes on. It must still be there to be opened.
             self.world.hits.push(record);
             return Ok(false);

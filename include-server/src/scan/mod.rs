@@ -318,7 +318,7 @@ impl Scan<'_> {
     fn run_nested(&mut self, found: &Arc<Resolved>) -> Result<(), Decline> {
         self.world.frames.push(Frame::generated());
         let base = self.world.frames.len();
-        if self.include(found, false)? {
+        if self.include(found, None)? {
             self.execute(base + 1)?;
         }
         self.world.frames.pop();

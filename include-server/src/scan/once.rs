@@ -42,13 +42,18 @@ impl World<'_> {
 
     /// Declines the `#import` of a file that `__has_include` may have found before in another way: gcc then takes it for read,
     /// although nobody has read it.
-    pub(super) fn check_looked_for(&self, record: usize, kind: SearchKind) -> Result<(), Decline> {
+    pub(super) fn check_looked_for(
+        &self,
+        record: usize,
+        name: Atom,
+        kind: SearchKind,
+    ) -> Result<(), Decline> {
         if self.configuration.compiler.is_clang() {
             return Ok(());
         }
         for &(other, how) in &self.looked_for {
             let taken_for_read = match other == record {
-                true => how != kind,
+                true => how != Some((name, kind)),
                 false => self.are_twins(other, record)?,
             };
             if taken_for_read {

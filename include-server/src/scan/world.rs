@@ -116,8 +116,8 @@ pub(super) struct World<'s> {
     pub(super) order: Vec<usize>,
     /// Records that were found and not read.
     pub(super) hits: Vec<usize>,
-    /// What `__has_include` has found, and how.
-    pub(super) looked_for: Vec<(usize, SearchKind)>,
+    /// What `__has_include` has found, under which name and where; nothing of that for `__has_include_next`.
+    pub(super) looked_for: Vec<(usize, Option<(Atom, SearchKind)>)>,
     pub(super) once_by_size: HashMap<u64, Vec<usize>>,
     counter: u64,
     /// Whether text mentions `__COUNTER__`.
@@ -403,8 +403,9 @@ impl<'s> World<'s> {
         let found = self.find(style, bracket, name)?;
         let record = self.open(&found)?;
         self.hits.extend(record);
-        let how = found.hit.as_ref().map(|hit| hit.kind);
-        self.looked_for.extend(record.zip(how));
+        let how = found.hit.as_ref().map(|hit| (name, hit.kind));
+        let how = how.filter(|_| style != IncludeStyle::Next);
+        self.looked_for.extend(record.map(|record| (record, how)));
         Ok(record.is_some())
     }
 

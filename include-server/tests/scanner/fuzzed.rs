@@ -2,6 +2,7 @@
 
 use crate::declines::check_declined;
 use crate::peers::{BOTH, GCC, YES_NO, check, check_condition, check_source};
+use crate::support::{compiler, names, plant};
 
 #[test]
 fn two_hashes_begin_no_directive() {
@@ -69,6 +70,11 @@ fn an_import_of_what_has_include_has_found_under_another_name() {
         "-Id a.c",
         "//- a.c\n#if __has_include(<yes.h>)\n#import <yes.h>\n#endif\n//- d/yes.h\n",
     );
+    check_declined(
+        "-Ie -Id a.c",
+        "//- a.c\n#include <h.h>\n#import \"no.h\"\n//- e/h.h\n#if __has_include_next(\"no.h\")\n#endif\n//- d/no.h\n",
+        &["__has_include has found"],
+    );
     check(
         &["clang-19"],
         "-Id a.c",
@@ -101,4 +107,68 @@ fn line_comments_in_system_headers_in_c90() {
             .replace("4 //**/ 4\n== 1", "4 //**/ 4 == 1")
             .as_str(),
     );
+}
+
+/// A source whose includes are these stringified tokens, and the header's name that each must come to.
+fn check_stringified(compilers: &[&str], command: &str, macros: &str, cases: &[(&str, &str)]) {
+    let mut fixture = format!(
+        "//- a.c\n#define S_(...) #__VA_ARGS__\n#define S(...) S_(__VA_ARGS__)\n{macros}\n"
+    );
+    for (tokens, _) in cases {
+        fixture += &format!("#include S({tokens})\n");
+    }
+    for (_, name) in cases {
+        fixture += &format!("//- {name}\n");
+    }
+    check(compilers, command, &fixture);
+}
+
+#[test]
+fn white_space_in_what_an_include_stringifies() {
+    let macros = "#define two 2\n#define nil\n#define f(x) x y\n#define g(x, y) x y\n#define p(x, y) x##y\n\
+        #define q(x, y) a x##y b\n#define r(x) [x]\n#define fun(x) x";
+    check_stringified(
+        GCC,
+        "a.c",
+        macros,
+        &[
+            ("a two", "a2"),
+            ("a nil b", "a b"),
+            ("a f( 1 ) b", "a 1 y b"),
+            ("g( 1, nil ) z", "1 z"),
+            ("w p( , 1)", "w 1"),
+            ("w q(,1) z", "wa 1 b z"),
+            ("r( 1 ) r( nil 2)", "[1][2]"),
+            ("fun nil c", "fun c"),
+            ("a fun two", "a fun2"),
+            ("a __INCLUDE_LEVEL__", "a0"),
+            ("%: a %:%: b", "%: a %:%: b"),
+        ],
+    );
+}
+
+#[test]
+fn undef_hides_which_characters_are_signed() {
+    for (program, option) in [("gcc", "-funsigned-char"), ("aarch64-linux-gnu-gcc", "-O2")] {
+        if compiler(program).is_none() {
+            continue;
+        }
+        let source = "#if ' ' / -1 == 0 && '\\xff' > 0\n#include \"yes.h\"\n#endif\n";
+        let tree = plant(&format!("//- a.c\n{source}//- yes.h\n"));
+        let query = protocol::include_dialogue::Query {
+            cwd: tree.path().as_os_str().as_encoded_bytes().to_vec(),
+            environment: Some(vec![b"PATH=/usr/bin:/bin".to_vec()]),
+            argv: [program, option, "-undef", "-c", "a.c"]
+                .map(|word| word.as_bytes().to_vec())
+                .into(),
+        };
+        let answerer = include_server::answer::Answerer::new(
+            Vec::new(),
+            include_server::facts::Freshness::Stat,
+            None,
+        )
+        .unwrap();
+        let answer = answerer.answer(&query).unwrap();
+        assert!(names(&answer.closure).contains("yes.h"), "{program}");
+    }
 }
