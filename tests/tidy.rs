@@ -29,10 +29,8 @@ const CIRCLES: [(&str, &[&str], &str); 2] = [
     (
         "include-server",
         &[
-            "closure",
             "condition",
             "configuration",
-            "files",
             "lexer",
             "macros",
             "program",

@@ -16,7 +16,7 @@ use crate::closure::Closure;
 use crate::compiler::{CompilerError, LocatedCompiler};
 use crate::decline::Decline;
 use crate::facts::{Evidence, Freshness, Vouched, WatchError};
-use crate::files::FileTable;
+use crate::file_table::FileTable;
 use crate::layout::{CompressedForms, Layout, LayoutError, lay_out};
 use crate::mirror::{Mirror, MirrorError};
 use crate::options::{Interpretation, Options, OptionsError};

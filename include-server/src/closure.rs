@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use foldhash::HashSet;
 
-use crate::search::{Chain, Resolved};
-pub use crate::search::{FoundFile, SearchKind};
+use crate::chain::{Chain, Resolved};
+pub use crate::chain::{FoundFile, SearchKind};
 
 /// One file the compiler reads or finds.
 #[derive(Clone, Debug)]

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::files::{FILE_SIZE_LIMIT, ReadError};
-
 /// A place in a file, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -131,22 +129,4 @@ pub enum Decline {
         /// What was being done.
         what: &'static str,
     },
-}
-
-impl Decline {
-    /// A file that could not be read.
-    pub(crate) fn from_read(path: PathBuf, error: ReadError) -> Decline {
-        match error {
-            ReadError::TooLarge(size) => Decline::TooLarge {
-                path,
-                size,
-                limit: FILE_SIZE_LIMIT,
-            },
-            ReadError::Unstable => Decline::Unstable { path },
-            ReadError::NotAFile | ReadError::System(_) => Decline::Unreadable {
-                path,
-                why: error.to_string(),
-            },
-        }
-    }
 }

@@ -31,15 +31,19 @@ pub mod closure;
 
 pub mod decline;
 
+pub mod file_table;
+
+pub mod chain;
+
 pub mod search;
 
 pub mod macros;
 
 pub mod configuration;
 
-pub mod files;
-
 pub mod facts;
+
+pub mod files;
 
 pub mod program;
 

@@ -9,7 +9,7 @@ use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::medium::Medium;
-use super::node::{DirectoryTimes, LAID, Node, OPENED, State, UNSETTLED, WATCHED};
+use super::node::{BY_NAME, DirectoryTimes, LAID, Node, OPENED, REMOTE, State, UNSETTLED, WATCHED};
 use super::{Facts, NodeId, Value, lock};
 use crate::files::{self, FileContent, FileStamp, ReadError};
 
@@ -25,7 +25,7 @@ impl Facts {
         }
         let mut state = lock(&node.state);
         // Somebody else may have asked meanwhile.
-        if self.is_clean(node) || self.is_vouched_by_directory(node, &state) {
+        if self.is_clean(node) || self.is_vouched_by_directory(node) {
             return;
         }
         // A file that somebody opened is believed again when nobody has it open for writing. Our own opening must not
@@ -59,6 +59,7 @@ impl Facts {
             state.content = None;
             node.put(UNSETTLED, false);
         }
+        node.put(BY_NAME, matches!(value, Value::Missing | Value::Link(..)));
         state.value = value;
         node.put(WATCHED, watched && !node.has(UNSETTLED));
         node.set_checked(tick);
@@ -72,26 +73,24 @@ impl Facts {
     /// The common case without inotify: a file that is as it was. The lock is not held while the system is asked, since
     /// many threads ask for the same headers.
     fn is_unchanged_file(&self, node: &Node) -> bool {
-        if self.watch.is_some() || node.has(UNSETTLED) {
+        if self.watch.is_some() || node.has(UNSETTLED | REMOTE | BY_NAME) {
             return false;
         }
         let Value::File(stamp) = lock(&node.state).value else {
             return false;
         };
-        if self.media.of(stamp.device, node.path()) == Medium::Remote {
-            return false;
-        }
         let found = rustix::fs::lstat(node.path());
         found.is_ok_and(|stat| FileStamp::new(&stat).same_content(&stamp))
     }
 
     /// Whether a directory that is not watched, and that was asked in this request, shows by its times that no name in it
     /// came or went since the node was checked. That vouches for absence and for links, not for what files hold.
-    fn is_vouched_by_directory(&self, node: &Node, state: &State) -> bool {
+    pub(super) fn is_vouched_by_directory(&self, node: &Node) -> bool {
+        if !node.has(BY_NAME) {
+            return false;
+        }
         let parent = self.node(node.parent);
-        let by_name = matches!(state.value, Value::Missing | Value::Link(..));
-        by_name
-            && !parent.has(WATCHED)
+        !parent.has(WATCHED)
             && node.checked() > self.flooded.load(Ordering::Acquire)
             && node.checked() > parent.names()
             && !std::ptr::eq(parent, node)
@@ -142,6 +141,7 @@ impl Facts {
     fn value(&self, node: &Node, state: &mut State, stat: &Stat, asked: i64) -> Value {
         let stamp = FileStamp::new(stat);
         let medium = self.media.of(stamp.device, node.path());
+        node.put(REMOTE, medium == Medium::Remote);
         if medium == Medium::Peculiar {
             return Value::Refused(Errno::NOTSUP);
         }

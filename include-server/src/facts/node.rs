@@ -91,6 +91,10 @@ pub(super) const WATCHED: u8 = 1;
 pub(super) const LAID: u8 = 8;
 /// Somebody has opened the file, perhaps to write to it through a memory map, which inotify does not report.
 pub(super) const OPENED: u8 = 2;
+/// A directory's own times vouch for it: nothing stands there, or a link.
+pub(super) const BY_NAME: u8 = 16;
+/// On a file system where only opening asks anew.
+pub(super) const REMOTE: u8 = 32;
 /// The content may change without a change of its stamp: it is read again at every request.
 pub(super) const UNSETTLED: u8 = 4;
 

@@ -6,10 +6,10 @@ use protocol::limits::Limits;
 use protocol::tree::{EntryContent, TreeEntry, decode_entries};
 
 use super::*;
+use crate::chain::{Hit, Origin};
 use crate::configuration::TimePolicy;
 use crate::facts::End;
-use crate::files::FileTable;
-use crate::search::{Hit, Origin};
+use crate::file_table::FileTable;
 
 struct Tree {
     directory: tempfile::TempDir,

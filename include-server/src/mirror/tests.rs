@@ -7,7 +7,8 @@ use protocol::tree_path::TreePath;
 use super::*;
 use crate::entry::Entry;
 use crate::facts::{End, NodeId};
-use crate::files::{FileContent, FileTable};
+use crate::file_table::FileTable;
+use crate::files::FileContent;
 
 /// A mirror needs a base of at most two components, so these tests use `/tmp` itself.
 fn mirror() -> Mirror {

@@ -6,6 +6,7 @@ use super::Scan;
 use super::memo::{Line, Outcome};
 use super::world::{Frame, World};
 use crate::atom::Atom;
+use crate::chain::{Origin, Resolved};
 use crate::condition;
 use crate::configuration::{CompilerFamily, TimePolicy};
 use crate::decline::Decline;
@@ -13,7 +14,6 @@ use crate::macros::{Definition, Expander, Fault, HeaderName, Rules};
 use crate::program::{
     Directive, IncludeStyle, Kind, Mention, Op, Pragma, Program, Target, TokenRange,
 };
-use crate::search::{Origin, Resolved};
 
 /// Where execution stands in a program.
 #[derive(Clone, Copy)]

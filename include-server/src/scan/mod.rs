@@ -17,15 +17,16 @@ use std::sync::Arc;
 
 use foldhash::HashSet;
 
+use crate::chain::{Hit, Origin, Resolved};
 use crate::closure::{Closure, ClosureFile, SearchKind};
 use crate::condition::Item;
 use crate::configuration::{CommandMacro, Configuration, Forced, TranslationUnit};
 use crate::decline::{Decline, Place};
 use crate::facts::{End, Session};
-use crate::files::{FileTable, Status};
+use crate::file_table::FileTable;
+use crate::files::Status;
 use crate::macros::{self, Definition, Macros, Rules, Workspace};
 use crate::program::{Directive, Op, Program};
-use crate::search::{Hit, Origin, Resolved};
 
 use memo::Memo;
 use options::OptionStack;

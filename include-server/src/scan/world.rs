@@ -8,14 +8,15 @@ use std::sync::Arc;
 use foldhash::HashMap;
 
 use crate::atom::{Atom, known};
+use crate::chain::{Begin, Chain, Hit, Origin, Resolved};
 use crate::closure::{FoundFile, SearchKind};
 use crate::configuration::{Configuration, Question, TranslationUnit};
 use crate::decline::{Decline, Place};
 use crate::facts::{NodeId, Session};
-use crate::files::{FileContent, FileTable, Status};
+use crate::file_table::FileTable;
+use crate::files::{FILE_SIZE_LIMIT, FileContent, ReadError, Status};
 use crate::macros::{Builtin, Environment, Fault, HeaderName};
 use crate::program::{IncludeStyle, Kind, Token};
-use crate::search::{Begin, Chain, Hit, Origin, Resolved};
 
 /// A file found under a name.
 pub(super) struct Record {
@@ -219,7 +220,7 @@ impl<'s> World<'s> {
         let content = self
             .session
             .content(hit.node)
-            .map_err(|error| Decline::from_read(path_of(name.spelling()), error))?;
+            .map_err(|error| unread(path_of(name.spelling()), error))?;
         let record = self.records.len();
         self.records.push(Record {
             name,
@@ -507,6 +508,22 @@ fn parenthesized(tokens: &[Token]) -> Option<Vec<u8>> {
             Some([first.spelling(), b"::", second.spelling()].concat())
         }
         _ => None,
+    }
+}
+
+/// The decline for a file that could not be read.
+fn unread(path: PathBuf, error: ReadError) -> Decline {
+    match error {
+        ReadError::TooLarge(size) => Decline::TooLarge {
+            path,
+            size,
+            limit: FILE_SIZE_LIMIT,
+        },
+        ReadError::Unstable => Decline::Unstable { path },
+        ReadError::NotAFile | ReadError::System(_) => Decline::Unreadable {
+            path,
+            why: error.to_string(),
+        },
     }
 }
 

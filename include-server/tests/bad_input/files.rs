@@ -267,7 +267,7 @@ fn unreadable_files() {
     let session = Session::start();
     let forbid = |name: &str| {
         let path = session.path(name);
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o000)).unwrap();
     };
     session.write("shut.h", "int x;\n");
     session.write("shut/x.h", "int x;\n");

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use include_server::closure::Closure;
 use include_server::configuration::TimePolicy;
 use include_server::decline::Decline;
-use include_server::files::FileTable;
+use include_server::file_table::FileTable;
 use include_server::scan::scan;
 
 use crate::support::{compiler, job, names, plain, plant, rule_names, scan_in, words};

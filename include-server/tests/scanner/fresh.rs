@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use include_server::files::FileTable;
+use include_server::file_table::FileTable;
 use include_server::scan::scan;
 
 use crate::support::{Job, compiler, job, names, plant, words};

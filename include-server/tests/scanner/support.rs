@@ -12,7 +12,7 @@ use include_server::configuration::{
     Question, TimePolicy, TranslationUnit,
 };
 use include_server::decline::Decline;
-use include_server::files::FileTable;
+use include_server::file_table::FileTable;
 use include_server::scan::scan;
 use include_server::search::{RawSearch, SearchPath};
 
