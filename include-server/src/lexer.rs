@@ -574,11 +574,15 @@ impl<'a> Cursor<'a> {
     /// Consumes a string or character literal from its opening quote on. `start` is where its token begins.
     fn literal(&mut self, quote: u8, start: usize, scratch: &mut Vec<u8>) -> (Shape, bool) {
         let from = self.position;
+        // A prefix may be spliced.
+        let prefix = &self.bytes[start..from];
+        let whole_prefix = prefix.iter().all(u8::is_ascii_alphanumeric);
         let trigraphs = self.mode.trigraphs;
         let special = |byte: &u8| {
             *byte == quote || matches!(byte, b'\\' | b'\n' | b'\r') || (trigraphs && *byte == b'?')
         };
-        if let Some(length) = self.bytes[from + 1..].iter().position(special)
+        if whole_prefix
+            && let Some(length) = self.bytes[from + 1..].iter().position(special)
             && self.bytes[from + 1 + length] == quote
         {
             self.position = from + length + 2;
@@ -589,7 +593,7 @@ impl<'a> Cursor<'a> {
             return (shape, false);
         }
         scratch.clear();
-        scratch.extend_from_slice(&self.bytes[start..from]);
+        scratch.extend(prefix.iter().filter(|byte| byte.is_ascii_alphanumeric()));
         scratch.push(quote);
         self.bump();
         let shape = loop {

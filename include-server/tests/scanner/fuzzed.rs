@@ -172,3 +172,15 @@ fn undef_hides_which_characters_are_signed() {
         assert!(names(&answer.closure).contains("yes.h"), "{program}");
     }
 }
+
+#[test]
+fn a_splice_in_the_prefix_of_a_character() {
+    // Of an unsigned kind, the remainder would be the other branch's.
+    for condition in ["!(L\\\n'z' % -1)", "L\\\n'\\377' > 0", "u\\\n'z' % -1"] {
+        for source in ["a.c", "a.cc"] {
+            check_source(BOTH, source, &format!("#if {condition}\n{YES_NO}"));
+        }
+    }
+    let utf8 = format!("#if u\\\n8'\\377' < 0\n{YES_NO}");
+    check_source(BOTH, "a.cc", &utf8);
+}

@@ -1,0 +1,139 @@
+//! What a session must see, whatever vouches for it. The torture (`tests/torture`) does the same at random.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::*;
+
+/// Files in a directory of their own, and facts about them.
+struct Tree {
+    directory: tempfile::TempDir,
+    facts: Facts,
+}
+
+impl Tree {
+    fn both() -> [Tree; 2] {
+        [Freshness::Stat, Freshness::Watch].map(|freshness| Tree {
+            directory: tempfile::tempdir().unwrap(),
+            facts: Facts::new(freshness).unwrap(),
+        })
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// What a request finds under a name; `None` when there is no file.
+    fn text(&self, name: &str) -> Option<String> {
+        text(&self.facts, &self.path(name))
+    }
+}
+
+fn text(facts: &Facts, path: &Path) -> Option<String> {
+    let mut session = facts.session();
+    let located = session.locate(NodeId::ROOT, path.as_os_str().as_bytes());
+    let End::At(node) = located.end else {
+        return None;
+    };
+    let content = session.content(node).ok()?;
+    Some(String::from_utf8_lossy(content.bytes()).into_owned())
+}
+
+#[test]
+fn a_queue_that_overflows_puts_everything_in_doubt() {
+    for tree in Tree::both() {
+        let names = ["a.h", "b.h", "c.h"];
+        for name in names {
+            fs::write(tree.path(name), "old").unwrap();
+            assert_eq!(tree.text(name).as_deref(), Some("old"));
+        }
+        // Events of the same kind about the same file are merged, so two files take turns.
+        let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+        let limit: usize = limit.trim().parse().unwrap();
+        let files = names.map(|name| File::options().write(true).open(tree.path(name)).unwrap());
+        for turn in 0..limit + 100 {
+            files[turn % 2].write_all_at(b"new", 0).unwrap();
+        }
+        // The event of this one is lost.
+        files[2].write_all_at(b"new", 0).unwrap();
+        drop(files);
+        for name in names {
+            assert_eq!(tree.text(name).as_deref(), Some("new"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_change_through_another_hard_link_is_seen() {
+    for tree in Tree::both() {
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::write(tree.path("a.h"), "one").unwrap();
+        assert_eq!(tree.text("a.h").as_deref(), Some("one"));
+        let other = elsewhere.path().join("other");
+        fs::hard_link(tree.path("a.h"), &other).unwrap();
+        assert_eq!(tree.text("a.h").as_deref(), Some("one"));
+        fs::write(&other, "two").unwrap();
+        assert_eq!(tree.text("a.h").as_deref(), Some("two"));
+    }
+}
+
+#[test]
+fn a_descriptor_opened_before_the_reading_changes_the_file() {
+    for tree in Tree::both() {
+        fs::write(tree.path("a.h"), "one").unwrap();
+        let mut open = File::options().append(true).open(tree.path("a.h")).unwrap();
+        assert_eq!(tree.text("a.h").as_deref(), Some("one"));
+        open.write_all(b" two").unwrap();
+        assert_eq!(tree.text("a.h").as_deref(), Some("one two"));
+        drop(open);
+        assert_eq!(tree.text("a.h").as_deref(), Some("one two"));
+    }
+}
+
+#[test]
+fn a_directory_that_is_replaced_takes_its_files_along() {
+    for tree in Tree::both() {
+        for (directory, text) in [("d", "one"), ("e", "two")] {
+            fs::create_dir(tree.path(directory)).unwrap();
+            fs::write(tree.path(directory).join("a.h"), text).unwrap();
+        }
+        assert_eq!(tree.text("d/a.h").as_deref(), Some("one"));
+        assert_eq!(tree.text("d/none.h"), None);
+        fs::rename(tree.path("d"), tree.path("old")).unwrap();
+        assert_eq!(tree.text("d/a.h"), None);
+        fs::rename(tree.path("e"), tree.path("d")).unwrap();
+        assert_eq!(tree.text("d/a.h").as_deref(), Some("two"));
+        fs::remove_dir_all(tree.path("d")).unwrap();
+        std::os::unix::fs::symlink("old", tree.path("d")).unwrap();
+        assert_eq!(tree.text("d/a.h").as_deref(), Some("one"));
+        fs::write(tree.path("old/none.h"), "here").unwrap();
+        assert_eq!(tree.text("d/none.h").as_deref(), Some("here"));
+    }
+}
+
+#[test]
+fn names_are_followed_as_the_kernel_does() {
+    for tree in Tree::both() {
+        fs::create_dir_all(tree.path("real/inner")).unwrap();
+        fs::write(tree.path("real/up.h"), "up").unwrap();
+        fs::write(tree.path("file"), "file").unwrap();
+        std::os::unix::fs::symlink("real/inner", tree.path("link")).unwrap();
+        std::os::unix::fs::symlink("loop", tree.path("loop")).unwrap();
+        // `..` goes up from where the link leads.
+        assert_eq!(tree.text("link/../up.h").as_deref(), Some("up"));
+        for nothing in [
+            "up.h",
+            "none/../file",
+            "file/",
+            "file/.",
+            "file/../file",
+            "loop",
+        ] {
+            assert_eq!(tree.text(nothing), None, "{nothing}");
+        }
+        assert_eq!(tree.text("./real//inner/../up.h").as_deref(), Some("up"));
+    }
+}
