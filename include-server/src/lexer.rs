@@ -120,6 +120,11 @@ impl<'a> Cursor<'a> {
         self.position
     }
 
+    /// The physical bytes before an offset.
+    pub fn bytes_before(&self, end: usize) -> &[u8] {
+        &self.bytes[..end.min(self.bytes.len())]
+    }
+
     /// What is wrong with the file so far, if anything.
     pub fn broken(&self) -> Option<&'static str> {
         self.broken

@@ -6,8 +6,8 @@ use memchr::memmem;
 
 use super::watch::Watch;
 use super::{
-    Condition, DIGRAPH, Directive, IncludeStyle, Mention, Message, Op, Program, SPACE, Step,
-    Target, Token, TokenRange, Unary, define, formula, pragma,
+    Condition, DIGRAPH, Directive, IncludeStyle, Mention, Message, Op, Pragma, Program, SPACE,
+    Step, Target, Token, TokenRange, Unary, define, formula, pragma,
 };
 use crate::atom::{Atom, known};
 use crate::configuration::LexingMode;
@@ -60,6 +60,9 @@ pub(super) struct Builder<'a> {
     pub(super) scratch: Vec<u8>,
     pub(super) watch: Watch<'a>,
 }
+
+/// A line that is `#pragma once` by the operator.
+const ONCE: [&[u8]; 4] = [b"_Pragma", b"(", b"\"once\"", b")"];
 
 impl Builder<'_> {
     fn file(&mut self) {
@@ -228,8 +231,10 @@ impl Builder<'_> {
     /// One line of text; its tokens are skipped, and looked at only where the file has a word of interest.
     fn text(&mut self) {
         let line = self.cursor.line();
+        let start = self.cursor.position();
         let mut found = 0u16;
         let mut at = 0;
+        let mut is_once = true;
         let mut previous = Vec::new();
         let mut current = Vec::new();
         while let Some(raw) = self.cursor.next_token(&mut self.scratch, false) {
@@ -240,9 +245,28 @@ impl Builder<'_> {
             if self.mode.cxx && is_module_line(at, raw.shape, &current, &previous) {
                 found |= Mention::Module.bit();
             }
+            is_once &= ONCE.get(at).is_some_and(|token| *token == current);
             at += 1;
         }
-        self.push_mentions(found, line);
+        if is_once && at == ONCE.len() && self.is_outside_arguments(start) {
+            self.push(Op::Pragma(Pragma::Once), line);
+        } else {
+            self.push_mentions(found, line);
+        }
+    }
+
+    /// Whether text that ends at `end` certainly does not stand in the arguments of a macro that began before, in this
+    /// file: there is no parenthesis before it but in directives. (One in a comment counts, too; it is only a doubt.)
+    fn is_outside_arguments(&self, end: usize) -> bool {
+        let mut continued = false;
+        self.cursor
+            .bytes_before(end)
+            .split(|&byte| byte == b'\n')
+            .all(|line| {
+                let is_directive = continued || line.trim_ascii_start().starts_with(b"#");
+                continued = is_directive && line.trim_ascii_end().ends_with(b"\\");
+                is_directive || !line.contains(&b'(')
+            })
     }
 
     /// One line that begins with `#`.
