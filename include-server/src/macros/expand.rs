@@ -459,10 +459,11 @@ impl<'e, E: Environment> Expander<'e, E> {
         self.workspace.depends_on_more |= builtin != Builtin::Question;
         let mut token = match builtin {
             Builtin::HasInclude | Builtin::HasIncludeNext => {
+                // While clang reads a macro's tokens it does not know where the file was found, and begins anew.
+                let forgets = self.rules.mode.clang && self.contexts.len() > 1;
                 let header = self.header_operand(name)?;
-                let found = self
-                    .environment
-                    .has_include(builtin == Builtin::HasIncludeNext, &header)?;
+                let next = builtin == Builtin::HasIncludeNext && !forgets;
+                let found = self.environment.has_include(next, &header)?;
                 let atom = if found { known::ONE } else { known::ZERO };
                 Token {
                     kind: Kind::Number,

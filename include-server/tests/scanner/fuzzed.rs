@@ -184,3 +184,25 @@ fn a_splice_in_the_prefix_of_a_character() {
     let utf8 = format!("#if u\\\n8'\\377' < 0\n{YES_NO}");
     check_source(BOTH, "a.cc", &utf8);
 }
+
+#[test]
+fn has_include_next_in_a_macro() {
+    // clang begins at the first directory then.
+    for condition in [
+        "F(__has_include_next(\"h1.h\"))",
+        "F(__has_include_next(<h1.h>))",
+        "M",
+        "F(M)",
+        "N(<h1.h>)",
+        "N(<h2.h>)",
+        "__has_include_next(<h1.h>)",
+        "__has_include_next(NAME)",
+    ] {
+        let fixture = format!(
+            "//- a.c\n#define F(x) ((x) + 0)\n#define M __has_include_next(<h1.h>)\n#define N __has_include_next\n\
+             #define NAME <h1.h>\n#include <h0.h>\n//- z/h0.h\n#if {condition}\n#include <t.h>\n#endif\n\
+             #include <yes.h>\n//- z/h1.h\n//- z/t.h\n//- z/yes.h\n//- y/h2.h\n"
+        );
+        check(BOTH, "-Iz -Iy a.c", &fixture);
+    }
+}
