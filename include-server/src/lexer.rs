@@ -4,6 +4,7 @@
 //! raw strings go around it and see the physical bytes. Spellings become `Atom`s only when the caller asks for it, so that ordinary
 //! text costs no interning.
 
+mod marks;
 mod text;
 
 use memchr::{memchr_iter, memchr2, memmem};

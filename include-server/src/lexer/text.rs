@@ -5,25 +5,7 @@
 
 use memchr::{memchr, memchr2};
 
-use super::{CLASS, Cursor};
-
-const NEWLINE: u8 = 1;
-const QUOTE: u8 = 2;
-const SLASH: u8 = 3;
-const ODD: u8 = 4;
-
-/// What a byte of text may begin.
-static TEXT: [u8; 256] = {
-    let mut table = [0; 256];
-    table[b'\n' as usize] = NEWLINE;
-    table[b'\r' as usize] = NEWLINE;
-    table[b'"' as usize] = QUOTE;
-    table[b'\'' as usize] = QUOTE;
-    table[b'/' as usize] = SLASH;
-    table[b'\\' as usize] = ODD;
-    table[b'?' as usize] = ODD;
-    table
-};
+use super::{CLASS, Cursor, marks};
 
 /// The end of something plain, and the line ends in it.
 #[derive(Clone, Copy)]
@@ -38,50 +20,88 @@ fn is_blank(byte: u8) -> bool {
 
 impl<'a> Cursor<'a> {
     /// Passes over plain lines of text, from the start of a line on. Stops at the start of the first line that may be a
-    /// directive, that is not plain, or that ends after `limit`.
+    /// directive, that is not plain, or that holds the place `limit`.
     pub fn skip_text(&mut self, limit: usize) {
-        if self.mode.assembler {
+        let bytes = self.bytes;
+        // Most directives follow one another.
+        if self.mode.assembler || bytes.get(self.position) == Some(&b'#') {
             return;
         }
-        loop {
-            let mut at = self.position;
-            let mut lines = 0;
-            let end = loop {
-                match self.bytes.get(at) {
-                    None | Some(b'#' | b'%' | b'\\' | b'?') => return,
-                    Some(&byte) if is_blank(byte) => at += 1,
-                    Some(b'\n' | b'\r') => break at,
-                    Some(b'/') => match self.plain_comment(at) {
-                        Some(Some(comment)) => {
-                            at = comment.end;
-                            lines += comment.lines;
-                        }
-                        Some(None) => match self.plain_rest(at + 1) {
-                            Some(rest) => {
-                                lines += rest.lines;
-                                break rest.end;
-                            }
-                            None => return,
-                        },
-                        None => return,
-                    },
-                    Some(_) => match self.plain_rest(at) {
-                        Some(rest) => {
-                            lines += rest.lines;
-                            break rest.end;
-                        }
-                        None => return,
-                    },
-                }
+        let end = limit.min(bytes.len());
+        let mut at = self.position;
+        let mut line = self.line;
+        while let Some(next) = self.pass_block(at, end, &mut line) {
+            at = next;
+        }
+    }
+
+    /// Passes over text from `at` to the end of its block, or farther if something that begins in it ends there. The cursor
+    /// moves to the start of the last line that was begun; `line` is the physical one at `at`. `None` when that is all.
+    fn pass_block(&mut self, from: usize, end: usize, line: &mut u32) -> Option<usize> {
+        let bytes = self.bytes;
+        if from >= end {
+            if end == bytes.len() {
+                self.position = end;
+                self.line = *line;
+            }
+            return None;
+        }
+        let base = from - from % marks::BLOCK;
+        let marks::Text { stops, newlines } = marks::text(bytes, base);
+        let block_end = base + marks::BLOCK;
+        let mut at = from;
+        while at < block_end {
+            let ahead = u64::MAX << (at - base);
+            let stop = (base + (stops & ahead).trailing_zeros() as usize).min(end);
+            let before = match stop - base {
+                marks::BLOCK => u64::MAX,
+                bits => (1 << bits) - 1,
             };
-            if end > limit {
-                return;
+            let passed = newlines & ahead & before;
+            if passed != 0 {
+                *line += passed.count_ones();
+                self.position = block_end - passed.leading_zeros() as usize;
+                self.line = *line;
             }
-            self.position = end;
-            self.line += lines;
-            if end < self.bytes.len() {
-                self.take_physical_newline();
+            if stop >= end {
+                return Some(end);
             }
+            at = stop;
+            if stop < block_end {
+                at = self.pass_stop(stop, line)?;
+            }
+        }
+        Some(at)
+    }
+
+    /// Passes over what begins at a mark of text, or over the mark; `None` where the line is not plain, or a directive.
+    fn pass_stop(&mut self, stop: usize, line: &mut u32) -> Option<usize> {
+        let bytes = self.bytes;
+        match bytes[stop] {
+            b'"' | b'\'' => self.plain_literal(stop),
+            b'/' => Some(match self.plain_comment(stop)? {
+                Some(comment) => {
+                    *line += comment.lines;
+                    comment.end
+                }
+                None => stop + 1,
+            }),
+            b'#' | b'%' => {
+                let before = &bytes[self.position..stop];
+                let last = before.iter().rev().find(|byte| !is_blank(**byte));
+                // Behind what may be a comment it may begin the line.
+                (!matches!(last, None | Some(b'/'))).then_some(stop + 1)
+            }
+            b'?' => (!self.is_odd_question(stop)).then_some(stop + 1),
+            b'\r' => {
+                if bytes.get(stop + 1) != Some(&b'\n') {
+                    *line += 1;
+                    self.position = stop + 1;
+                    self.line = *line;
+                }
+                Some(stop + 1)
+            }
+            _ => None,
         }
     }
 
@@ -119,28 +139,20 @@ impl<'a> Cursor<'a> {
         let mut at = from;
         let mut lines = 0;
         loop {
-            let Some(step) = bytes[at..]
-                .iter()
-                .position(|byte| TEXT[*byte as usize] != 0)
-            else {
-                return Some(Plain {
-                    end: bytes.len(),
-                    lines,
-                });
-            };
-            at += step;
-            match TEXT[bytes[at] as usize] {
-                NEWLINE => return Some(Plain { end: at, lines }),
-                QUOTE => at = self.plain_literal(at)?,
-                SLASH => match self.plain_comment(at)? {
+            at = marks::next_stop(bytes, at);
+            match bytes.get(at) {
+                None | Some(b'\n' | b'\r') => return Some(Plain { end: at, lines }),
+                Some(b'"' | b'\'') => at = self.plain_literal(at)?,
+                Some(b'/') => match self.plain_comment(at)? {
                     Some(comment) => {
                         at = comment.end;
                         lines += comment.lines;
                     }
                     None => at += 1,
                 },
-                _ if bytes[at] == b'?' && !self.is_odd_question(at) => at += 1,
-                _ => return None,
+                Some(b'#' | b'%') => at += 1,
+                Some(b'?') if !self.is_odd_question(at) => at += 1,
+                Some(_) => return None,
             }
         }
     }
@@ -163,14 +175,11 @@ impl<'a> Cursor<'a> {
         }
         let mut at = at + 1;
         loop {
-            let step = bytes[at..]
-                .iter()
-                .position(|&byte| byte == quote || matches!(byte, b'\\' | b'\n' | b'\r' | b'?'));
-            let Some(step) = step else {
-                return Some(bytes.len());
+            at = marks::next_in_literal(bytes, at, quote);
+            let Some(&byte) = bytes.get(at) else {
+                return Some(at);
             };
-            at += step;
-            match bytes[at] {
+            match byte {
                 b'\n' | b'\r' => return Some(at),
                 b'?' if !self.is_odd_question(at) => at += 1,
                 b'?' => return None,
@@ -212,6 +221,38 @@ impl<'a> Cursor<'a> {
     }
 
     fn plain_block_comment(&self, at: usize) -> Option<Plain> {
+        let bytes = self.bytes;
+        let start = at + 2;
+        let mut base = start - start % marks::BLOCK;
+        let mut inside = u64::MAX << (start - base);
+        let mut lines = 0;
+        // Whether the byte before the block is a star of the comment, or a line feed.
+        let (mut star, mut newline) = (0, 0);
+        while base < bytes.len() {
+            let marks = marks::comment(bytes, base);
+            let stars = marks.stars & inside;
+            let newlines = marks.newlines & inside;
+            let ends = marks.slashes & (stars << 1 | star);
+            let before = ends.wrapping_sub(1) & !ends;
+            // A splice may stand between the star and the slash, and a carriage return may be a line end.
+            let odd = marks.returns | (marks.slashes & (newlines << 1 | newline));
+            if odd & inside & before != 0 {
+                return self.odd_block_comment(at);
+            }
+            lines += (newlines & before).count_ones();
+            if ends != 0 {
+                let end = base + ends.trailing_zeros() as usize + 1;
+                return Some(Plain { end, lines });
+            }
+            (star, newline) = (stars >> 63, newlines >> 63);
+            inside = u64::MAX;
+            base += marks::BLOCK;
+        }
+        None
+    }
+
+    /// As [`Cursor::plain_block_comment`], slowly.
+    fn odd_block_comment(&self, at: usize) -> Option<Plain> {
         let bytes = self.bytes;
         let start = at + 2;
         // The slash of `/*/` does not end it.
@@ -266,10 +307,54 @@ mod tests {
 
     /// Pieces that texts are made of: all that decides where a line ends, and what looks like it.
     const PIECES: &[&str] = &[
-        "\n", "\n", "\n", "\r\n", "\r", "\"", "\"", "'", "'", "\\", "\\\n", "\\ \n", "/", "/*",
-        "*/", "*", "//", "?", "??/", "??/\n", "??=", "#", "%:", "R\"", "u8R\"x(", ")x\"", "(",
-        ")\"", "L'", "u8'", "1'0", "1e+'", "x", " ", "\t", "\0", "\u{e9}", "\\u00e9", "\\\\",
-        "\\\"", "\\?", ".", "+", "\u{b}", "import x", "1.R", "$",
+        "\n",
+        "\n",
+        "\n",
+        "\r\n",
+        "\r",
+        "\"",
+        "\"",
+        "'",
+        "'",
+        "\\",
+        "\\\n",
+        "\\ \n",
+        "/",
+        "/*",
+        "*/",
+        "*",
+        "//",
+        "?",
+        "??/",
+        "??/\n",
+        "??=",
+        "#",
+        "%:",
+        "R\"",
+        "u8R\"x(",
+        ")x\"",
+        "(",
+        ")\"",
+        "L'",
+        "u8'",
+        "1'0",
+        "1e+'",
+        "x",
+        " ",
+        "\t",
+        "\0",
+        "\u{e9}",
+        "\\u00e9",
+        "\\\\",
+        "\\\"",
+        "\\?",
+        ".",
+        "+",
+        "\u{b}",
+        "import x",
+        "1.R",
+        "$",
+        "a long run of text without anything in it, longer than a block is; and more\n",
     ];
 
     fn modes() -> Vec<LexingMode> {
@@ -323,9 +408,10 @@ mod tests {
         let modes = modes();
         let mut passed = 0;
         for _ in 0..60_000 {
-            let count = 1 + random(24);
+            let most = [8, 24, 60][random(3)];
+            let count = 1 + random(most);
             let text: String = (0..count).map(|_| PIECES[random(PIECES.len())]).collect();
-            let limit = [usize::MAX, random(24)][random(2)];
+            let limit = [usize::MAX, random(text.len() + 4)][random(2)];
             let mode = modes[random(modes.len())];
             let mut cursor = Cursor::new(text.as_bytes(), mode);
             cursor.skip_text(limit);
