@@ -3,9 +3,11 @@
 //! [`Compilers`] owns every answer. Each is kept with its vouchers (the files it came from and the directories that it
 //! found missing), which are asked again at every request: an upgraded compiler is asked anew.
 
+mod batch;
 pub mod locate;
 pub mod oracle;
 pub mod probe;
+mod questions;
 pub(crate) mod run;
 pub mod voucher;
 

@@ -1,10 +1,11 @@
-//! One question to a compiler (`-E -dD -v` on nothing) and its answer: built-in macros, search directories, whose rules
-//! hold, whether `stdc-predef.h` is read first.
+//! One question to a compiler (`-E -dD -v`) and its answer: built-in macros, search directories, whose rules hold, whether
+//! `stdc-predef.h` is read first. Questions about features go along (see [`super::oracle`]).
 //!
 //! `-dD` prints the same macros as `-dM`, in order and under the name of the file each comes from, so those of
 //! `stdc-predef.h` can be told from built-ins. A directory of ours with an empty `stdc-predef.h`, last on the search
 //! path, shows that the compiler looks for that file even where no directory of its own has one.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -12,8 +13,8 @@ use std::sync::Arc;
 
 use super::oracle::{AskedQuestions, CompilerOracle};
 use super::voucher::Voucher;
-use super::{CompilerError, Invocation, run};
-use crate::configuration::{CompilerFamily, Language};
+use super::{CompilerError, Invocation, batch, run};
+use crate::configuration::{CompilerFamily, Language, Question};
 use crate::facts::Session;
 
 /// A compiler's answer for one option set.
@@ -47,30 +48,16 @@ impl Probe {
     ) -> Result<Self, CompilerError> {
         // Taken before the run, so that a compiler which is replaced meanwhile is asked again.
         let program = Voucher::of(invocation.program.clone(), session);
-        let mut command = invocation.command();
-        command
-            .args(["-E", "-dD", "-v", "-idirafter"])
-            .arg(bait)
-            .arg("/dev/null");
-        let output = run::run(&mut command, b"").map_err(|why| CompilerError::Run {
-            path: invocation.program.clone(),
-            why,
-        })?;
-        if !output.success {
-            return Err(CompilerError::Refused {
-                path: invocation.program.clone(),
-                message: first_error(&output.stderr),
-            });
-        }
+        let said = Said::ask(invocation, bait, &questions.first(invocation.language))?;
         let unknown = |what| CompilerError::Unknown {
             path: invocation.program.clone(),
             what,
         };
-        let told = Told::parse(&output.stderr, bait);
+        let told = Told::parse(&said.output.stderr, bait);
         if !told.complete {
             return Err(unknown("-v printed no include search list"));
         }
-        let macros = Macros::parse(&output.stdout);
+        let macros = Macros::parse(&said.output.stdout);
         let family = told
             .family
             .or_else(|| macros.family())
@@ -85,7 +72,7 @@ impl Probe {
         for place in places.into_iter().flatten() {
             vouchers.push(Voucher::of(place, session));
         }
-        let oracle = CompilerOracle::new(invocation.clone(), Arc::clone(questions));
+        let oracle = CompilerOracle::new(invocation.clone(), Arc::clone(questions), said.answers);
         Ok(Self {
             builtins: macros.lines.into(),
             family,
@@ -102,6 +89,52 @@ impl Probe {
     /// Whether compiler, its specs, its own directories and its missing ones are as they were when it was asked.
     pub fn is_vouched(&self, session: &mut Session<'_>) -> bool {
         self.vouchers.iter().all(|voucher| voucher.holds(session))
+    }
+}
+
+/// What a compiler printed when it was started for the first time.
+struct Said {
+    output: run::Output,
+    answers: HashMap<Question, Option<i64>>,
+}
+
+impl Said {
+    /// Starts the compiler, once if all goes well.
+    fn ask(
+        invocation: &Invocation,
+        bait: &Path,
+        questions: &[Question],
+    ) -> Result<Self, CompilerError> {
+        let (text, lines) = batch::first_text(questions);
+        let ask = |text: &[u8]| {
+            let mut command = invocation.command();
+            command.args(["-E", "-dD", "-v", "-idirafter"]).arg(bait);
+            command.arg(if text.is_empty() { "/dev/null" } else { "-" });
+            run::run(&mut command, text).map_err(|why| CompilerError::Run {
+                path: invocation.program.clone(),
+                why,
+            })
+        };
+        let mut output = ask(&text)?;
+        let mut answers = HashMap::new();
+        if output.success {
+            let words = String::from_utf8_lossy(&output.stdout);
+            let values = batch::read_values(questions.len(), &words);
+            let values = batch::without_blamed(values, &lines, &output);
+            // What is not certain is asked again when somebody wants to know.
+            let certain = |(_, value): &(_, Option<i64>)| value.is_some_and(|v| v != batch::RARE);
+            answers.extend(questions.iter().cloned().zip(values).filter(certain));
+        } else if !text.is_empty() && Told::parse(&output.stderr, bait).complete {
+            // It may have stumbled over a question.
+            output = ask(b"")?;
+        }
+        if !output.success {
+            return Err(CompilerError::Refused {
+                path: invocation.program.clone(),
+                message: first_error(&output.stderr),
+            });
+        }
+        Ok(Self { output, answers })
     }
 }
 
@@ -344,6 +377,38 @@ mod tests {
 ignoring duplicate directory \"/usr/include/\"\n  as it is a non-system directory that duplicates a system directory\n\
 #include \"...\" search starts here:\n quoted dir\n#include <...> search starts here:\n /usr/lib/gcc/12/include\n \
 /Library/Frameworks (framework directory)\n /tmp/bait\nEnd of search list.\nCOMPILER_PATH=/usr/\n";
+
+    #[test]
+    fn no_common_question_makes_a_compiler_stumble() {
+        let bait = tempfile::tempdir().unwrap();
+        let standards =
+            "c89 iso9899:199409 gnu89 c99 c11 gnu17 c2x c++98 c++11 gnu++14 c++17 gnu++20 c++2b";
+        for program in ["/usr/bin/gcc", "/usr/bin/clang", "/usr/bin/clang-19"] {
+            if !Path::new(program).exists() {
+                continue;
+            }
+            for standard in standards.split(' ') {
+                let language = match standard.contains("++") {
+                    true => Language::Cxx,
+                    false => Language::C,
+                };
+                let words = [&format!("-std={standard}"), "-pedantic-errors"];
+                let invocation = Invocation {
+                    program: program.into(),
+                    words: words.map(|word| word.as_bytes().to_vec()).to_vec(),
+                    language,
+                    environment: Vec::new(),
+                    cwd: None,
+                };
+                let questions = AskedQuestions::default().first(language);
+                let said = Said::ask(&invocation, bait.path(), &questions).unwrap();
+                // Nothing is known when the compiler had to be started again.
+                assert!(said.answers.len() > 100, "{program} {standard}");
+                let packed = Question::Call(b"__has_attribute(packed)".to_vec());
+                assert_eq!(said.answers.get(&packed), Some(&Some(1)));
+            }
+        }
+    }
 
     #[test]
     fn what_gcc_tells() {

@@ -62,15 +62,20 @@ fn a_compiler_that_crashes() {
 #[test]
 fn a_compiler_that_cannot_be_asked_about_features() {
     let session = Session::start();
-    session.write("a.c", "#if __has_attribute(noreturn)\n#endif\n");
-    for script in [
+    for (number, script) in [
         "case \"$*\" in *-P*) kill -9 $$;; *) exec /usr/bin/gcc \"$@\";; esac",
         "case \"$*\" in *-P*) echo noise; echo noise >&2; exit 3;; *) exec /usr/bin/gcc \"$@\";; esac",
         "case \"$*\" in *-P*) yes;; *) exec /usr/bin/gcc \"$@\";; esac",
         "case \"$*\" in *-P*) sleep 1000;; *) exec /usr/bin/gcc \"$@\";; esac",
-    ] {
+    ]
+    .iter()
+    .enumerate()
+    {
+        // What was asked before is put to a new compiler at once, together with what can be asked.
+        let question = format!("__has_attribute(question_{number})");
+        session.write("a.c", format!("#if {question}\n#endif\n"));
         session.program("gcc", script);
-        session.doubts("gcc -c a.c", "__has_attribute(noreturn)");
+        session.doubts("gcc -c a.c", &question);
     }
 }
 
