@@ -20,7 +20,7 @@ use crate::files::{FileContent, Status};
 use crate::search::{SearchDirectory, SearchPath};
 
 /// Where a file was found, which is where `#include_next` goes on from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// The including file's directory, or the working directory for `-include`: the whole chain follows.
     BeforeChain,

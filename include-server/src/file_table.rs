@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 
 use crate::chain::Chains;
 use crate::configuration::LexingMode;
 use crate::facts::{Facts, Freshness, WatchError};
 use crate::program::Program;
+use crate::summary::Summaries;
 
 /// The program of a text that is no file, and the text, so that its address stays taken.
 struct Generated {
@@ -16,12 +18,18 @@ struct Generated {
     program: Arc<Program>,
 }
 
+/// Directives of command lines kept at most.
+const COMMAND_LINES_KEPT: usize = 1 << 16;
+
 /// All that scans share.
 pub struct FileTable {
     facts: Facts,
     chains: Chains,
     /// Programs of texts that are no files (the compiler's built-in macros), by the address of the text, which is kept alive.
     generated: DashMap<(usize, LexingMode), Generated>,
+    /// Programs of what the command line says.
+    command_lines: DashMap<(Vec<u8>, LexingMode), Arc<Program>, RandomState>,
+    summaries: Summaries,
 }
 
 impl Default for FileTable {
@@ -46,6 +54,8 @@ impl FileTable {
             facts: Facts::new(freshness)?,
             chains: Chains::default(),
             generated: DashMap::new(),
+            command_lines: DashMap::default(),
+            summaries: Summaries::default(),
         })
     }
 
@@ -57,6 +67,26 @@ impl FileTable {
     /// What is known about search paths.
     pub fn chains(&self) -> &Chains {
         &self.chains
+    }
+
+    /// What including files came to.
+    pub fn summaries(&self) -> &Summaries {
+        &self.summaries
+    }
+
+    /// The program of a directive that a command line stands for: the same one for all command lines that have it, so that
+    /// the macro it defines is the same one, too.
+    pub fn command_line(&self, text: &[u8], mode: LexingMode) -> Arc<Program> {
+        let key = (text.to_vec(), mode);
+        if let Some(kept) = self.command_lines.get(&key) {
+            return Arc::clone(&kept);
+        }
+        let program = Arc::new(Program::build(text, mode));
+        if self.command_lines.len() >= COMMAND_LINES_KEPT {
+            self.command_lines.clear();
+        }
+        self.command_lines.insert(key, Arc::clone(&program));
+        program
     }
 
     /// The program of a text that is no file and is shared by many scans.

@@ -33,6 +33,8 @@ pub mod decline;
 
 pub mod file_table;
 
+pub mod summary;
+
 pub mod chain;
 
 pub mod search;

@@ -1,10 +1,8 @@
 //! Conditions that need no expansion: see [`crate::program::Step`].
 
-use std::sync::Arc;
-
 use super::arithmetic;
 use crate::atom::Atom;
-use crate::macros::{Definition, Macros};
+use crate::macros::{Definition, Macros, Programs};
 use crate::program::{Binary, Condition, Meaning, Program, STACK, Step, Value};
 
 /// How many names may stand for one another.
@@ -16,7 +14,7 @@ pub fn shortcut(
     program: &Program,
     condition: &Condition,
     macros: &mut Macros,
-    programs: &[Arc<Program>],
+    programs: &Programs,
 ) -> Option<bool> {
     let mut stack = [Value::signed(0); STACK + 1];
     let mut height = 0;
@@ -54,14 +52,14 @@ pub fn shortcut(
 }
 
 /// The value that a name stands for.
-fn meaning(name: Atom, macros: &mut Macros, programs: &[Arc<Program>]) -> Option<Value> {
+fn meaning(name: Atom, macros: &mut Macros, programs: &Programs) -> Option<Value> {
     let mut name = name;
     for _ in 0..ALIASES {
         match macros.read(name) {
             None => return Some(Value::signed(0)),
             Some(Definition::Builtin(_)) => return None,
             Some(Definition::User { program, index }) => {
-                match programs[program as usize].macros[index as usize].meaning {
+                match programs[program].macros[index as usize].meaning {
                     Meaning::Value(value) => return Some(value),
                     Meaning::Alias(other) => name = other,
                     Meaning::Unknown => return None,

@@ -3,10 +3,8 @@
 //! A macro is disabled from the moment its replacement list is pushed until the list is used up and popped, exactly as in gcc and
 //! clang; a disabled name that is read is marked for good.
 
-use std::sync::Arc;
-
 use super::substitute::Argument;
-use super::{Builtin, Definition, Macros};
+use super::{Builtin, Definition, Macros, Programs};
 use crate::atom::{Atom, known};
 use crate::configuration::{LexingMode, Question};
 use crate::decline::Decline;
@@ -149,7 +147,7 @@ const NESTING_LIMIT: u32 = 256;
 pub struct Expander<'e, E: Environment> {
     pub(super) macros: &'e mut Macros,
     /// The programs that definitions refer to.
-    programs: &'e [Arc<Program>],
+    programs: &'e Programs,
     environment: &'e mut E,
     pub(super) rules: Rules,
     contexts: Vec<Context<'e>>,
@@ -173,7 +171,7 @@ impl<'e, E: Environment> Expander<'e, E> {
     /// An expander of one line.
     pub fn new(
         macros: &'e mut Macros,
-        programs: &'e [Arc<Program>],
+        programs: &'e Programs,
         environment: &'e mut E,
         rules: Rules,
         workspace: &'e mut Workspace,
@@ -250,6 +248,7 @@ impl<'e, E: Environment> Expander<'e, E> {
     /// Whether an assertion holds; the compiler makes some by itself.
     pub fn is_asserted(&mut self, predicate: Atom, answer: Option<&[u8]>) -> Result<bool, Fault> {
         self.workspace.depends_on_more = true;
+        self.macros.spoil();
         if let Some(known) = self.macros.is_asserted(predicate, answer)? {
             return Ok(known);
         }
@@ -377,8 +376,8 @@ impl<'e, E: Environment> Expander<'e, E> {
 
     /// Pushes the replacement of a macro; false when it is function-like and no `(` follows.
     fn enter(&mut self, name: Token, program: u32, index: u32) -> Result<bool, Fault> {
-        let programs: &'e [Arc<Program>] = self.programs;
-        let program: &'e Program = &programs[program as usize];
+        let programs: &'e Programs = self.programs;
+        let program: &'e Program = &programs[program];
         let definition = &program.macros[index as usize];
         let mut arguments = Vec::new();
         if let Some(parameters) = &definition.parameters {

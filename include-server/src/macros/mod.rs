@@ -5,14 +5,19 @@
 
 mod builtin;
 mod expand;
+mod programs;
 mod substitute;
+mod tape;
 
 use std::collections::HashMap;
 
 pub use builtin::{Builtin, names as builtin_names};
 pub use expand::{Environment, Expander, Fault, HeaderName, Rules, Workspace};
+pub use programs::{Block, Programs};
+pub use tape::{Effect, Recording};
 
 use crate::atom::Atom;
+use tape::Tape;
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +60,12 @@ impl Slot {
         (self.0 >> GENERATION) as u16
     }
 
+    /// What it stands for in the scan with this generation.
+    #[inline]
+    fn meaning(self, generation: u16) -> Option<Definition> {
+        (self.generation() == generation).then(|| self.definition())
+    }
+
     #[inline]
     fn definition(self) -> Definition {
         let program = (self.0 >> PROGRAM) as u32 & BUILTIN;
@@ -87,6 +98,7 @@ pub struct Macros {
     pub doubt: Doubt,
     /// A doubtful name that was read.
     pub doubtful_read: Option<Atom>,
+    tape: Tape,
 }
 
 impl Macros {
@@ -103,15 +115,13 @@ impl Macros {
         self.assertions.clear();
         self.doubt = Doubt::default();
         self.doubtful_read = None;
+        self.tape.reset();
     }
 
     /// What `name` stands for.
     #[inline]
     pub fn get(&self, name: Atom) -> Option<Definition> {
-        match self.slots.get(name.0 as usize) {
-            Some(slot) if slot.generation() == self.generation => Some(slot.definition()),
-            _ => None,
-        }
+        self.slots.get(name.0 as usize)?.meaning(self.generation)
     }
 
     /// Whether `name` is defined; a doubt about it is noted.
@@ -121,7 +131,7 @@ impl Macros {
             .slots
             .get(name.0 as usize)
             .map(|slot| slot.generation());
-        if self.is_any_doubt() {
+        if self.is_any_doubt() || self.is_recording() {
             return self.read(name).is_some();
         }
         generation == Some(self.generation)
@@ -136,6 +146,7 @@ impl Macros {
     /// As [`Macros::get`], and notes when the answer is in doubt.
     #[inline]
     pub fn read(&mut self, name: Atom) -> Option<Definition> {
+        self.note_read(name);
         let definition = self.get(name);
         if self.is_any_doubt() && self.is_doubtful(name, definition) {
             self.doubtful_read.get_or_insert(name);
@@ -150,6 +161,9 @@ impl Macros {
             Some(definition) => Slot::new(self.generation, definition),
             None => Slot::default(),
         };
+        if self.tape.is_on() {
+            self.tape.write(name);
+        }
         match self.slots.get_mut(name.0 as usize) {
             Some(place) => *place = slot,
             None => self.grow(name, slot),
@@ -178,12 +192,14 @@ impl Macros {
 
     /// `#pragma push_macro`.
     pub fn push(&mut self, name: Atom) {
+        self.spoil();
         let definition = self.get(name);
         self.pushed.entry(name).or_default().push(definition);
     }
 
     /// `#pragma pop_macro`; nothing happens when nothing was pushed.
     pub fn pop(&mut self, name: Atom) {
+        self.spoil();
         if let Some(definition) = self.pushed.get_mut(&name).and_then(Vec::pop) {
             self.set(name, definition);
         }
@@ -191,11 +207,13 @@ impl Macros {
 
     /// `#assert predicate(answer)`.
     pub fn assert(&mut self, predicate: Atom, answer: Vec<u8>) {
+        self.spoil();
         self.assertions.push((true, predicate, Some(answer)));
     }
 
     /// `#unassert predicate` or `#unassert predicate(answer)`.
     pub fn unassert(&mut self, predicate: Atom, answer: Option<&[u8]>) {
+        self.spoil();
         self.assertions
             .push((false, predicate, answer.map(<[u8]>::to_vec)));
     }

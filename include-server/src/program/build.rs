@@ -99,6 +99,8 @@ impl Builder<'_> {
         if let Some(what) = self.cursor.broken() {
             self.program.broken = Some((self.cursor.line(), what));
         }
+        let mut directives = self.program.directives.iter();
+        self.program.includes = directives.any(|directive| matches!(directive.op, Op::Include(..)));
         self.find_guard();
     }
 

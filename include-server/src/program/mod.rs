@@ -270,6 +270,8 @@ pub struct Program {
     long_lines: Vec<(u32, u32)>,
     /// The macro that guards the whole file, if one does: when it is defined, the file does nothing.
     pub guard: Option<Atom>,
+    /// Whether it has an include directive.
+    pub includes: bool,
     /// What is wrong with the file as a whole (an `#if` without `#endif`, an `#else` after `#else`, an unterminated comment), and the line.
     pub broken: Option<(u32, &'static str)>,
 }

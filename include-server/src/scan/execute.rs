@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Scan;
 use super::memo::{Line, Outcome};
+use super::recall::Recalled;
 use super::world::{Frame, World};
 use crate::atom::Atom;
 use crate::chain::{Origin, Resolved};
@@ -78,13 +79,16 @@ impl Scan<'_> {
                 self.simple(&directive, index)?;
             }
         }
-        if let Some((line, what)) = self.programs[index as usize].broken {
+        if let Some((line, what)) = self.programs[index].broken {
             if let Some(frame) = self.world.frames.last_mut() {
                 frame.line = line;
             }
             return Err(self.malformed(what));
         }
-        self.world.frames.pop();
+        let frame = self.world.frames.pop();
+        if let Some(recorder) = frame.and_then(|frame| frame.recorder) {
+            self.recorded(*recorder);
+        }
         Ok(())
     }
 
@@ -95,8 +99,8 @@ impl Scan<'_> {
         index: u32,
         position: &mut Position,
     ) -> Result<Option<Directive>, Decline> {
-        let programs = self.programs.as_slice();
-        let program = &*programs[index as usize];
+        let programs = &self.programs;
+        let program = &programs[index];
         let macros = &mut self.macros;
         // What a pragma has put in doubt is read with more care, elsewhere.
         let careful = macros.is_any_doubt();
@@ -200,7 +204,7 @@ impl Scan<'_> {
 
     /// A directive that neither branches nor includes.
     pub(super) fn simple(&mut self, directive: &Directive, index: u32) -> Result<(), Decline> {
-        let program = &self.programs[index as usize];
+        let program = &self.programs[index];
         match directive.op {
             Op::Define(name, number) => {
                 let definition = Definition::User {
@@ -270,7 +274,7 @@ impl Scan<'_> {
                 &mut self.world,
                 rules,
                 &mut self.workspace,
-                self.programs[index as usize].tokens(range),
+                self.programs[index].tokens(range),
             );
             read(&mut expander)
         };
@@ -285,7 +289,7 @@ impl Scan<'_> {
     /// Declines `__LINE__` in a directive over several lines: it is the line of its own token, or of the macro it comes from.
     fn check_line(&self, index: u32) -> Result<(), Decline> {
         let line = self.world.frames.last().map_or(0, |frame| frame.line);
-        match self.programs[index as usize].last_line(line) {
+        match self.programs[index].last_line(line) {
             last if last == line => Ok(()),
             _ => Err(self.unsupported("__LINE__ in a directive over several lines")),
         }
@@ -297,7 +301,7 @@ impl Scan<'_> {
             return Ok(holds);
         }
         let dialect = self.configuration.dialect;
-        let tokens = self.programs[index as usize].conditions[condition as usize].tokens;
+        let tokens = self.programs[index].conditions[condition as usize].tokens;
         let mut items = std::mem::take(&mut self.items);
         let outcome = self.read(index, tokens, false, |expander| {
             condition::evaluate(expander, &dialect, &mut items)
@@ -310,13 +314,20 @@ impl Scan<'_> {
 
     /// What a line came to when it was read with the macros that are defined now. A doubt must be noticed where the doubtful
     /// name is read, so nothing is remembered while there is one.
-    fn remembered(&self, index: u32, line: Line) -> Option<Outcome> {
+    fn remembered(&mut self, index: u32, line: Line) -> Option<Outcome> {
         if self.macros.is_any_doubt() {
             return None;
         }
-        let program = &self.programs[index as usize];
-        self.memo
-            .outcome(program, line, &self.macros, &self.programs)
+        let program = &self.programs[index];
+        let (outcome, reads) = self
+            .memo
+            .outcome(program, line, &self.macros, &self.programs)?;
+        if self.macros.is_recording() {
+            for &(name, _) in reads {
+                self.macros.note_read(name);
+            }
+        }
+        Some(outcome)
     }
 
     /// Remembers what the line that was read last came to.
@@ -324,7 +335,7 @@ impl Scan<'_> {
         if let Some(reads) = self.workspace.reads()
             && !self.macros.is_any_doubt()
         {
-            let program = &self.programs[index as usize];
+            let program = &self.programs[index];
             let known = (reads, outcome);
             self.memo
                 .keep(program, line, &self.macros, &self.programs, known);
@@ -362,7 +373,7 @@ impl Scan<'_> {
         if let Some(frame) = self.world.frames.last_mut() {
             // The number is that of the line after the directive, which may go over several lines. To clang it is that of
             // the line after the number's.
-            let last = self.programs[index as usize].last_line(frame.line);
+            let last = self.programs[index].last_line(frame.line);
             if self.rules.mode.clang && last != frame.line {
                 return Err(self.unsupported("#line in a directive over several lines"));
             }
@@ -388,7 +399,10 @@ impl Scan<'_> {
                     self.world.find_only(IncludeStyle::Include, bracket, name)?;
                 }
             }
-            _ if self.pragmas_change_macros() => self.macros.doubt = self.options.apply(pragma),
+            _ if self.pragmas_change_macros() => {
+                self.macros.spoil();
+                self.macros.doubt = self.options.apply(pragma);
+            }
             _ => {}
         }
         Ok(())
@@ -424,6 +438,7 @@ impl Scan<'_> {
             _ => {}
         }
         self.mentions |= mention.bit();
+        self.world.notes.mentions |= mention.bit();
         let has = |mention: Mention| self.mentions & mention.bit() != 0;
         if has(Mention::PragmaOperator) && has(Mention::MacroStackWord) {
             return Err(self.unsupported("push_macro or pop_macro, perhaps by _Pragma"));
@@ -433,6 +448,7 @@ impl Scan<'_> {
         }
         let (target, optimize) = (has(Mention::TargetWord), has(Mention::OptimizeWord));
         if has(Mention::PragmaOperator) && (target || optimize) && self.pragmas_change_macros() {
+            self.macros.spoil();
             self.macros.doubt = self.options.doubt_for_good(target, optimize);
         }
         Ok(())
@@ -494,6 +510,7 @@ impl Scan<'_> {
                 limit: self.configuration.max_include_depth,
             });
         }
+        self.world.notes.deepest = self.world.notes.deepest.max(self.world.frames.len());
         match self.includes_left.checked_sub(1) {
             Some(left) => self.includes_left = left,
             None => {
@@ -507,14 +524,13 @@ impl Scan<'_> {
             return Ok(false);
         };
         self.world.note_header(hit.kind);
-        let (once, listed) = (
-            self.world.records[record].once,
-            self.world.records[record].listed,
-        );
-        if once {
+        let listed = self.world.records[record].listed;
+        if self.world.is_once(record) {
             return Ok(false);
         }
         if let Some(name) = import {
+            // What follows hangs on all that was read and looked for before.
+            self.macros.spoil();
             self.world.mark_once(record);
             if listed {
                 return Ok(false);
@@ -538,14 +554,23 @@ impl Scan<'_> {
         {
             return Ok(false);
         }
-        self.enter(record, program, (hit.origin, system));
-        Ok(true)
+        let place = (hit.origin, system);
+        match self.recall(record, &program, place)? {
+            Recalled::Done => Ok(false),
+            Recalled::Execute(key) => {
+                self.enter(record, program, place);
+                if let Some(key) = key {
+                    self.record(key);
+                }
+                Ok(true)
+            }
+        }
     }
 
     /// Pushes a file.
     pub(super) fn enter(&mut self, record: usize, program: Arc<Program>, origin: (Origin, bool)) {
         let index = self.add_program(program);
-        self.world.records[record].text_read = true;
+        self.world.read_text(record);
         let directory = directory_of(self.world.records[record].name);
         let frame = Frame::new(record, directory, index, origin);
         self.world.frames.push(frame);

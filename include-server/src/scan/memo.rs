@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 
 use crate::atom::Atom;
 use crate::configuration::{Configuration, Dialect, FeatureOracle};
-use crate::macros::{Definition, Macros};
+use crate::macros::{Definition, Macros, Programs};
 use crate::program::Program;
 
 /// Outcomes of one line kept at most: headers that are read again and again, with other macros each time, have several.
@@ -66,12 +66,12 @@ pub(super) struct Memo {
 }
 
 /// What a name stands for, as a number that is the same in all scans: no two `#define` lines share one.
-fn identity(definition: Option<Definition>, programs: &[Arc<Program>]) -> u64 {
+pub(super) fn identity(definition: Option<Definition>, programs: &Programs) -> u64 {
     match definition {
         None => 0,
         Some(Definition::Builtin(builtin)) => 1 + builtin as u64,
         Some(Definition::User { program, index }) => {
-            programs[program as usize].number() << 24 | u64::from(index)
+            programs.number(program) << 24 | u64::from(index)
         }
     }
 }
@@ -103,14 +103,14 @@ impl Memo {
         }
     }
 
-    /// What a line of `program` comes to, if it was read with the same macros before.
+    /// What a line of `program` comes to, if it was read with the same macros before, and these.
     pub(super) fn outcome(
         &self,
         program: &Program,
         line: Line,
         macros: &Macros,
-        programs: &[Arc<Program>],
-    ) -> Option<Outcome> {
+        programs: &Programs,
+    ) -> Option<(Outcome, &[(Atom, u64)])> {
         let known = self.known.get(&self.key(program, line))?;
         known
             .iter()
@@ -118,7 +118,7 @@ impl Memo {
                 let mut reads = known.reads.iter();
                 reads.all(|&(name, then)| identity(macros.get(name), programs) == then)
             })
-            .map(|known| known.outcome)
+            .map(|known| (known.outcome, &*known.reads))
     }
 
     /// Remembers what a line came to after reading these names.
@@ -127,7 +127,7 @@ impl Memo {
         program: &Program,
         line: Line,
         macros: &Macros,
-        programs: &[Arc<Program>],
+        programs: &Programs,
         (reads, outcome): (&[Atom], Outcome),
     ) {
         if reads.len() > READS_KEPT {

@@ -5,8 +5,10 @@
 
 mod execute;
 mod memo;
+mod notes;
 mod once;
 mod options;
+mod recall;
 mod world;
 
 use std::cell::RefCell;
@@ -25,7 +27,7 @@ use crate::decline::{Decline, Place};
 use crate::facts::{End, Session};
 use crate::file_table::FileTable;
 use crate::files::Status;
-use crate::macros::{self, Definition, Macros, Rules, Workspace};
+use crate::macros::{self, Definition, Macros, Programs, Rules, Workspace};
 use crate::program::{Directive, Op, Program};
 
 use memo::Memo;
@@ -48,7 +50,7 @@ thread_local! {
 #[derive(Default)]
 struct Spare {
     macros: Macros,
-    programs: Vec<Arc<Program>>,
+    programs: Programs,
     workspace: Workspace,
     items: Vec<Item>,
     memo: Memo,
@@ -85,6 +87,10 @@ pub fn scan_in<'s>(
     macros.reset();
     workspace.budget = TOKEN_BUDGET;
     memo.begin(configuration);
+    let world = World::new(session, tu, configuration, files);
+    let scope = files
+        .summaries()
+        .scope(configuration, tu.embeds_time, &world.chain);
     let mut scan = Scan {
         tu,
         configuration,
@@ -94,7 +100,7 @@ pub fn scan_in<'s>(
         workspace,
         items,
         memo,
-        world: World::new(session, tu, configuration, files),
+        world,
         rules: Rules {
             mode: configuration.dialect.lexing,
             strict_comma_paste: configuration.dialect.strict_comma_paste,
@@ -104,6 +110,7 @@ pub fn scan_in<'s>(
         directives_left: DIRECTIVE_BUDGET,
         includes_left: INCLUDE_BUDGET,
         mentions: 0,
+        scope,
     };
     let outcome = scan.run();
     let Scan {
@@ -154,7 +161,7 @@ struct Scan<'s> {
     files: &'s FileTable,
     macros: Macros,
     /// The programs that frames and definitions refer to; the first is the compiler's built-ins.
-    programs: Vec<Arc<Program>>,
+    programs: Programs,
     /// What expansion works in, and the budget of tokens.
     workspace: Workspace,
     /// What the evaluation of conditions works in.
@@ -168,12 +175,13 @@ struct Scan<'s> {
     includes_left: u64,
     /// Bits of what live text has mentioned.
     mentions: u16,
+    /// The scope of its summaries.
+    scope: u32,
 }
 
 impl Scan<'_> {
     fn add_program(&mut self, program: Arc<Program>) -> u32 {
-        self.programs.push(program);
-        self.programs.len() as u32 - 1
+        self.programs.add(program)
     }
 
     fn run(&mut self) -> Result<(), Decline> {
@@ -259,34 +267,39 @@ impl Scan<'_> {
 
     /// `-D`, `-U` and `-A`, as the lines the compiler makes of them.
     fn command_line(&mut self) -> Result<(), Decline> {
-        let mut text = Vec::new();
-        for command in &self.tu.command_macros {
-            command_line_directive(command, &mut text);
-        }
-        if text.is_empty() {
+        if self.tu.command_macros.is_empty() {
             return Ok(());
         }
-        let program = Arc::new(Program::build(&text, self.rules.mode));
-        let place = || Place {
-            file: PathBuf::from("<command-line>"),
-            line: 1,
-        };
-        let mentions = |directive: &&Directive| matches!(directive.op, Op::Mention(_));
-        let directives =
-            program.directives.len() - program.directives.iter().filter(mentions).count();
-        if directives != self.tu.command_macros.len() || program.broken.is_some() {
-            return Err(Decline::Malformed {
-                place: place(),
-                what: "a -D, -U or -A that is no single directive".into(),
-            });
-        }
         self.world.frames.push(Frame::generated());
-        let index = self.add_program(Arc::clone(&program));
-        for directive in &program.directives {
-            self.simple(directive, index)?;
+        for command in &self.tu.command_macros {
+            let program = self.command_line_program(command)?;
+            let index = self.add_program(Arc::clone(&program));
+            for directive in &program.directives {
+                self.simple(directive, index)?;
+            }
         }
         self.world.frames.pop();
         Ok(())
+    }
+
+    /// The one directive that a `-D`, `-U` or `-A` stands for.
+    fn command_line_program(&self, command: &CommandMacro) -> Result<Arc<Program>, Decline> {
+        let mut text = Vec::new();
+        command_line_directive(command, &mut text);
+        let program = self.files.command_line(&text, self.rules.mode);
+        let mentions = |directive: &&Directive| matches!(directive.op, Op::Mention(_));
+        let directives =
+            program.directives.len() - program.directives.iter().filter(mentions).count();
+        match directives == 1 && program.broken.is_none() {
+            true => Ok(program),
+            false => Err(Decline::Malformed {
+                place: Place {
+                    file: PathBuf::from("<command-line>"),
+                    line: 1,
+                },
+                what: "a -D, -U or -A that is no single directive".into(),
+            }),
+        }
     }
 
     /// `-include` and `-imacros`: searched as by `"name"` in a file of the working directory.

@@ -11,10 +11,15 @@ use super::world::World;
 use crate::atom::Atom;
 use crate::closure::SearchKind;
 use crate::decline::Decline;
+use crate::facts::NodeId;
+use crate::files::FileContent;
 
 impl World<'_> {
     /// Marks a record as read only once.
     pub(super) fn mark_once(&mut self, record: usize) {
+        if let Some(touch) = self.touch(record) {
+            touch.marks_once = true;
+        }
         if !self.records[record].once {
             self.records[record].once = true;
             let size = self.records[record].content.stamp().size;
@@ -23,7 +28,17 @@ impl World<'_> {
     }
 
     /// Whether the file was read before under another name and is read only once. With `import`, any file read before counts.
-    pub(super) fn is_twin_of_once(&self, record: usize, import: bool) -> Result<bool, Decline> {
+    pub(super) fn is_twin_of_once(&mut self, record: usize, import: bool) -> Result<bool, Decline> {
+        if let Some(touch) = self.touch(record) {
+            touch.compared = true;
+        }
+        let is_twin = self.has_twin(record, import)?;
+        self.notes.spoiled |= is_twin;
+        Ok(is_twin)
+    }
+
+    /// As [`World::is_twin_of_once`].
+    pub(super) fn has_twin(&self, record: usize, import: bool) -> Result<bool, Decline> {
         let this = &self.records[record];
         let size = this.content.stamp().size;
         let once = self
@@ -66,19 +81,49 @@ impl World<'_> {
         Ok(())
     }
 
+    /// Whether a file that has no record yet may be the twin of one that is read only once; a doubt counts.
+    pub(super) fn resembles_once(&self, name: Atom, node: NodeId, content: &FileContent) -> bool {
+        let once = self.once_by_size.get(&content.stamp().size);
+        let mut once = once
+            .into_iter()
+            .flatten()
+            .map(|&other| &self.records[other]);
+        once.any(|other| {
+            other.name != name
+                && !matches!(
+                    self.are_one(
+                        (other.name, other.node, &other.content),
+                        (name, node, content)
+                    ),
+                    Ok(false)
+                )
+        })
+    }
+
     /// Whether two records are one file for the compiler, here and on any server; an answer that would differ there declines.
     fn are_twins(&self, first: usize, second: usize) -> Result<bool, Decline> {
         let (one, two) = (&self.records[first], &self.records[second]);
-        let (stamp, other) = (one.content.stamp(), two.content.stamp());
+        self.are_one(
+            (one.name, one.node, &one.content),
+            (two.name, two.node, &two.content),
+        )
+    }
+
+    fn are_one(
+        &self,
+        one: (Atom, NodeId, &FileContent),
+        two: (Atom, NodeId, &FileContent),
+    ) -> Result<bool, Decline> {
+        let (stamp, other) = (one.2.stamp(), two.2.stamp());
         let undecided = || Decline::EqualOnceHeaders {
-            first: path(one.name),
-            second: path(two.name),
+            first: path(one.0),
+            second: path(two.0),
         };
         // Texts differ when the first file was deleted during the scan and the second got its inode.
         if (stamp.device, stamp.inode) == (other.device, other.inode)
-            && one.content.bytes() == two.content.bytes()
+            && one.2.bytes() == two.2.bytes()
         {
-            if stamp.links == 1 || one.node == two.node {
+            if stamp.links == 1 || one.1 == two.1 {
                 return Ok(true);
             }
             // Hard links become two files on the server.
@@ -87,7 +132,7 @@ impl World<'_> {
         if self.configuration.compiler.is_clang() {
             return Ok(false);
         }
-        if stamp.size == other.size && one.content.bytes() == two.content.bytes() {
+        if stamp.size == other.size && one.2.bytes() == two.2.bytes() {
             return Err(undecided());
         }
         Ok(false)

@@ -18,11 +18,14 @@ use crate::files::{FILE_SIZE_LIMIT, FileContent, ReadError, Status};
 use crate::macros::{Builtin, Environment, Fault, HeaderName};
 use crate::program::{IncludeStyle, Kind, Token};
 
+use super::notes::Notes;
+use super::recall::Recorder;
+
 /// A file found under a name.
 pub(super) struct Record {
     pub(super) name: Atom,
     /// The lookup that found it first; it has a hit.
-    found: Arc<Resolved>,
+    pub(super) found: Arc<Resolved>,
     pub(super) node: NodeId,
     pub(super) content: Arc<FileContent>,
     pub(super) once: bool,
@@ -30,6 +33,8 @@ pub(super) struct Record {
     pub(super) listed: bool,
     /// Whether its text was ever read.
     pub(super) text_read: bool,
+    /// One more than the index of its last note.
+    pub(super) touch: usize,
 }
 
 impl Record {
@@ -64,6 +69,8 @@ pub(super) struct Frame {
     pub(super) line_shift: i64,
     /// The name that `#line` has given.
     pub(super) presumed_name: Option<Vec<u8>>,
+    /// What records its effect.
+    pub(super) recorder: Option<Box<Recorder>>,
 }
 
 impl Frame {
@@ -83,6 +90,7 @@ impl Frame {
             line: 1,
             line_shift: 0,
             presumed_name: None,
+            recorder: None,
         }
     }
 
@@ -98,6 +106,7 @@ impl Frame {
             line: 1,
             line_shift: 0,
             presumed_name: None,
+            recorder: None,
         }
     }
 }
@@ -110,9 +119,11 @@ pub(super) struct World<'s> {
     looked_up: HashMap<(Atom, Begin), Arc<Resolved>>,
     /// The lookups made, in order.
     pub(super) lookups: Vec<Arc<Resolved>>,
+    /// By address the lookups made, with one more than the index of the last note of each.
+    uses: HashMap<usize, usize>,
     pub(super) frames: Vec<Frame>,
     pub(super) records: Vec<Record>,
-    by_name: HashMap<Atom, usize>,
+    pub(super) by_name: HashMap<Atom, usize>,
     /// Records in the order of first reading.
     pub(super) order: Vec<usize>,
     /// Records that were found and not read.
@@ -126,7 +137,8 @@ pub(super) struct World<'s> {
     /// Whether the directive being executed has read `__LINE__`.
     pub(super) line_was_read: bool,
     /// Files read so far, without the source and stdc-predef.h: a precompiled header can only be the first.
-    headers_read: bool,
+    pub(super) headers_read: bool,
+    pub(super) notes: Notes,
 }
 
 impl<'s> World<'s> {
@@ -147,6 +159,7 @@ impl<'s> World<'s> {
             chain,
             looked_up: HashMap::default(),
             lookups: Vec::new(),
+            uses: HashMap::default(),
             frames: Vec::new(),
             records: Vec::new(),
             by_name: HashMap::default(),
@@ -158,6 +171,7 @@ impl<'s> World<'s> {
             text_counts: false,
             line_was_read: false,
             headers_read: false,
+            notes: Notes::default(),
         }
     }
 
@@ -210,8 +224,9 @@ impl<'s> World<'s> {
         }
     }
 
-    fn open_as(&mut self, name: Atom, found: &Arc<Resolved>) -> Result<usize, Decline> {
+    pub(super) fn open_as(&mut self, name: Atom, found: &Arc<Resolved>) -> Result<usize, Decline> {
         if let Some(&record) = self.by_name.get(&name) {
+            self.touch(record);
             return Ok(record);
         }
         let Some(hit) = &found.hit else {
@@ -221,18 +236,38 @@ impl<'s> World<'s> {
             .session
             .content(hit.node)
             .map_err(|error| unread(path_of(name.spelling()), error))?;
+        Ok(self.add_record(name, found, content))
+    }
+
+    /// Makes a record of what `found` has found.
+    pub(super) fn add_record(
+        &mut self,
+        name: Atom,
+        found: &Arc<Resolved>,
+        content: Arc<FileContent>,
+    ) -> usize {
         let record = self.records.len();
         self.records.push(Record {
             name,
             found: Arc::clone(found),
-            node: hit.node,
+            node: found.hit.as_ref().map_or(NodeId::ROOT, |hit| hit.node),
             content,
             once: false,
             listed: false,
             text_read: false,
+            touch: 0,
         });
         self.by_name.insert(name, record);
-        Ok(record)
+        self.touch(record);
+        record
+    }
+
+    /// Notes that a record's text is read.
+    pub(super) fn read_text(&mut self, record: usize) {
+        self.records[record].text_read = true;
+        if let Some(touch) = self.touch(record) {
+            touch.text_read = true;
+        }
     }
 
     /// Adds a record to the closure.
@@ -240,6 +275,12 @@ impl<'s> World<'s> {
         if !self.records[record].listed {
             self.records[record].listed = true;
             self.order.push(record);
+        }
+        let noted = self
+            .touch(record)
+            .map(|touch| !std::mem::replace(&mut touch.listed, true));
+        if noted == Some(true) {
+            self.notes.listed.push(record);
         }
     }
 
@@ -279,18 +320,45 @@ impl<'s> World<'s> {
 
     fn find_from(&mut self, name: Atom, begin: Begin) -> Result<Arc<Resolved>, Decline> {
         if let Some(known) = self.looked_up.get(&(name, begin)) {
-            return Ok(Arc::clone(known));
+            let known = Arc::clone(known);
+            if self.is_noting() {
+                self.use_lookup(&known)?;
+            }
+            return Ok(known);
         }
         let (chain, session) = (&self.chain, &mut self.session);
         let found = session.aside(|session| chain.find(name, begin, session))?;
-        // Where the compiler goes on with a shorter name, the one it was found by must be on the server, too.
-        if let Some(found_as) = found.hit.as_ref().and_then(|hit| hit.found_as) {
-            let record = self.open_as(found_as, &found)?;
-            self.hits.push(record);
-        }
+        self.use_lookup(&found)?;
         self.looked_up.insert((name, begin), Arc::clone(&found));
-        self.lookups.push(Arc::clone(&found));
         Ok(found)
+    }
+
+    /// Whether a lookup is in the closure.
+    pub(super) fn has_used(&self, found: &Arc<Resolved>) -> bool {
+        self.uses.contains_key(&(Arc::as_ptr(found) as usize))
+    }
+
+    /// Takes a lookup into the closure, and notes it.
+    pub(super) fn use_lookup(&mut self, found: &Arc<Resolved>) -> Result<(), Decline> {
+        let address = Arc::as_ptr(found) as usize;
+        let noted = match self.uses.get(&address) {
+            Some(&noted) => noted,
+            None => {
+                // Where the compiler goes on with a shorter name, the one it was found by must be on the server, too.
+                if let Some(found_as) = found.hit.as_ref().and_then(|hit| hit.found_as) {
+                    let record = self.open_as(found_as, found)?;
+                    self.hits.push(record);
+                }
+                self.lookups.push(Arc::clone(found));
+                self.uses.insert(address, 0);
+                0
+            }
+        };
+        if self.is_noting() && noted <= self.notes.lookups_begin() {
+            self.notes.lookups.push(Arc::clone(found));
+            self.uses.insert(address, self.notes.lookups.len());
+        }
+        Ok(())
     }
 
     /// Whether a file found that way by the file being read is a system header.
@@ -541,6 +609,11 @@ fn number(value: i64) -> Token {
 
 impl Environment for World<'_> {
     fn value(&mut self, builtin: Builtin) -> Result<Token, Fault> {
+        // These depend on more than macros and the file they are in.
+        self.notes.spoiled |= matches!(
+            builtin,
+            Builtin::BaseFile | Builtin::IncludeLevel | Builtin::Counter
+        );
         Ok(match builtin {
             Builtin::File => self.file_token(&self.current_name()),
             Builtin::FileName => {

@@ -1,0 +1,331 @@
+//! Recording what a file came to, and having it again: see [`crate::summary`].
+
+use std::sync::Arc;
+
+use foldhash::HashMap;
+
+use super::Scan;
+use super::memo::identity;
+use super::notes::{Ends, Stretch};
+use super::world::World;
+use crate::chain::Origin;
+use crate::decline::Decline;
+use crate::files::FileContent;
+use crate::macros::{Definition, Effect, Recording};
+use crate::program::{Mention, Program};
+use crate::summary::{Advice, Key, Summary, Touched};
+
+/// What records a file's effect, from its first directive to its end.
+pub(super) struct Recorder {
+    key: Key,
+    macros: Recording,
+    stretch: Stretch,
+    directives_left: u64,
+    includes_left: u64,
+    tokens_left: u64,
+}
+
+/// What to do with a file.
+pub(super) enum Recalled {
+    /// Nothing: its effect was had.
+    Done,
+    /// Execute it, and record its effect under the key if there is one.
+    Execute(Option<Key>),
+}
+
+/// How a summary fits what surrounds the macros.
+enum Fit {
+    /// It may be used, with these files' contents.
+    Yes(Vec<Arc<FileContent>>),
+    /// Not now.
+    No,
+    /// Never again: files have changed.
+    Stale,
+}
+
+impl Scan<'_> {
+    /// Has the effect of a file without executing it, where it is known.
+    pub(super) fn recall(
+        &mut self,
+        record: usize,
+        program: &Arc<Program>,
+        (origin, system): (Origin, bool),
+    ) -> Result<Recalled, Decline> {
+        // What includes nothing is executed as quickly. And the first header of all may be a precompiled one.
+        if !program.includes || !self.world.headers_read || self.macros.is_any_doubt() {
+            return Ok(Recalled::Execute(None));
+        }
+        let key = Key {
+            scope: self.scope,
+            program: program.number(),
+            name: self.world.records[record].name,
+            origin,
+            system,
+        };
+        let (macros, programs) = (&self.macros, &self.programs);
+        let fits = |summary: &Summary| {
+            let mut reads = summary.reads.iter();
+            reads.all(|&(name, then)| identity(macros.get(name), programs) == then)
+        };
+        let summaries = self.files.summaries();
+        let summary = match summaries.advice(&key, fits) {
+            Advice::Take(summary) => summary,
+            Advice::Record => return Ok(Recalled::Execute(Some(key))),
+            Advice::Execute => return Ok(Recalled::Execute(None)),
+        };
+        if !self.may_take(&summary) {
+            return Ok(Recalled::Execute(None));
+        }
+        match self.world.fit(&summary) {
+            Fit::Yes(contents) => {
+                self.take(&summary, contents)?;
+                self.world.read_text(record);
+                Ok(Recalled::Done)
+            }
+            Fit::No => Ok(Recalled::Execute(None)),
+            Fit::Stale => {
+                summaries.forget(&key, &summary);
+                Ok(Recalled::Execute(Some(key)))
+            }
+        }
+    }
+
+    /// Whether limits and what text has mentioned leave room for it. Where they do not, execution says why.
+    fn may_take(&self, summary: &Summary) -> bool {
+        let mentions = self.mentions | summary.mentions;
+        let has = |mention: Mention| mentions & mention.bit() != 0;
+        let words = has(Mention::MacroStackWord)
+            || has(Mention::OnceWord)
+            || has(Mention::TargetWord)
+            || has(Mention::OptimizeWord);
+        let depth = self.world.frames.len() + 1 + summary.height;
+        depth < self.configuration.max_include_depth as usize
+            && !(has(Mention::PragmaOperator) && words)
+            && self.directives_left >= summary.directives
+            && self.includes_left >= summary.includes
+            && self.workspace.budget >= summary.tokens
+    }
+
+    fn take(&mut self, summary: &Summary, contents: Vec<Arc<FileContent>>) -> Result<(), Decline> {
+        self.world.take(summary, contents)?;
+        if self.macros.is_recording() {
+            for &(name, _) in &summary.reads {
+                self.macros.note_read(name);
+            }
+        }
+        let first = self.programs.add_block(&summary.programs);
+        for &(name, definition) in &summary.writes {
+            let definition = definition.map(|(program, index)| Definition::User {
+                program: first + program,
+                index,
+            });
+            self.macros.set(name, definition);
+        }
+        self.directives_left -= summary.directives;
+        self.includes_left -= summary.includes;
+        self.workspace.budget -= summary.tokens;
+        self.mentions |= summary.mentions;
+        Ok(())
+    }
+
+    /// Begins to record the file that was just pushed.
+    pub(super) fn record(&mut self, key: Key) {
+        let recorder = Box::new(Recorder {
+            key,
+            macros: self.macros.record(),
+            stretch: self.world.begin_stretch(),
+            directives_left: self.directives_left,
+            includes_left: self.includes_left,
+            tokens_left: self.workspace.budget,
+        });
+        if let Some(frame) = self.world.frames.last_mut() {
+            frame.recorder = Some(recorder);
+        }
+    }
+
+    /// Keeps what a file came to, at its end.
+    pub(super) fn recorded(&mut self, recorder: Recorder) {
+        let effect = self.macros.recorded(recorder.macros);
+        let noted = self.world.end_stretch(recorder.stretch);
+        let Some(effect) = effect else {
+            return;
+        };
+        if noted.spoiled || self.macros.is_any_doubt() {
+            return;
+        }
+        let Some(mut summary) = self.world.summary(&noted.begin) else {
+            return;
+        };
+        self.put_macros(&effect, &mut summary);
+        summary.height = noted.height;
+        summary.directives = recorder.directives_left - self.directives_left;
+        summary.includes = recorder.includes_left - self.includes_left;
+        summary.tokens = recorder.tokens_left - self.workspace.budget;
+        summary.mentions = noted.mentions;
+        self.files.summaries().keep(recorder.key, summary);
+    }
+
+    fn put_macros(&self, effect: &Effect, summary: &mut Summary) {
+        let programs = &self.programs;
+        let reads = effect.reads.iter();
+        summary.reads = reads
+            .map(|&(name, definition)| (name, identity(definition, programs)))
+            .collect();
+        let mut numbers: HashMap<u64, u32> = HashMap::default();
+        let mut block = Vec::new();
+        let mut place = |program: u32| {
+            *numbers.entry(programs.number(program)).or_insert_with(|| {
+                block.push(Arc::clone(programs.shared(program)));
+                block.len() as u32 - 1
+            })
+        };
+        let writes = effect.writes.iter();
+        summary.writes = writes
+            .map(|&(name, definition)| match definition {
+                Some(Definition::User { program, index }) => (name, Some((place(program), index))),
+                // Only what spoils a recording defines a built-in macro again.
+                Some(Definition::Builtin(_)) | None => (name, None),
+            })
+            .collect();
+        summary.programs = block.into();
+    }
+}
+
+impl World<'_> {
+    /// Whether the files and lookups of a summary are as they were, and would be had in the same way here.
+    fn fit(&mut self, summary: &Summary) -> Fit {
+        for lookup in &summary.lookups {
+            if !self.has_used(lookup) && !self.session.aside(|session| lookup.holds(session)) {
+                return Fit::Stale;
+            }
+        }
+        let mut contents = Vec::with_capacity(summary.files.len());
+        for file in &summary.files {
+            let Some(hit) = &file.found.hit else {
+                return Fit::Stale;
+            };
+            let known = self.by_name.get(&file.name).map(|&at| &self.records[at]);
+            let once = known.is_some_and(|record| record.once);
+            let content = match known {
+                Some(record) => Arc::clone(&record.content),
+                None => match self.session.content(hit.node) {
+                    Ok(content) => content,
+                    Err(_) => return Fit::Stale,
+                },
+            };
+            if Arc::as_ptr(&content) != file.content.as_ptr() {
+                return Fit::Stale;
+            }
+            if file.once_before.is_some_and(|before| before != once) {
+                return Fit::No;
+            }
+            if file.compared && self.resembles_once(file.name, hit.node, &content) {
+                return Fit::No;
+            }
+            contents.push(content);
+        }
+        Fit::Yes(contents)
+    }
+
+    /// Takes files and lookups over.
+    fn take(&mut self, summary: &Summary, contents: Vec<Arc<FileContent>>) -> Result<(), Decline> {
+        for lookup in &summary.lookups {
+            self.use_lookup(lookup)?;
+        }
+        let mut records = Vec::with_capacity(summary.files.len());
+        for (file, content) in summary.files.iter().zip(contents) {
+            let record = match self.by_name.get(&file.name) {
+                Some(&record) => record,
+                None => self.add_record(file.name, &file.found, content),
+            };
+            if let Some(touch) = self.touch(record) {
+                if !touch.marks_once && touch.once_before.is_none() {
+                    touch.once_before = file.once_before;
+                }
+                touch.compared |= file.compared;
+            }
+            if file.marks_once {
+                self.mark_once(record);
+            }
+            if file.text_read {
+                self.read_text(record);
+            }
+            records.push(record);
+        }
+        let record = |&at: &u32| records[at as usize];
+        for at in &summary.listed {
+            self.list(record(at));
+        }
+        self.hits.extend(summary.hits.iter().map(record));
+        let looked_for = summary.looked_for.iter();
+        self.looked_for
+            .extend(looked_for.map(|(at, how)| (record(at), *how)));
+        self.text_counts |= summary.mentions & Mention::Counter.bit() != 0;
+        self.notes.mentions |= summary.mentions;
+        let deepest = self.frames.len() + 1 + summary.height;
+        self.notes.deepest = self.notes.deepest.max(deepest);
+        Ok(())
+    }
+
+    /// Files and lookups of what was noted since `begin`; the rest of the summary is empty. `None` if something is not noted
+    /// that should be.
+    fn summary(&self, begin: &Ends) -> Option<Summary> {
+        let mut places: HashMap<usize, u32> = HashMap::default();
+        let mut files: Vec<Touched> = Vec::new();
+        for touch in &self.notes.touches[begin.touches..] {
+            let place = *places.entry(touch.record).or_insert_with(|| {
+                let record = &self.records[touch.record];
+                files.push(Touched {
+                    name: record.name,
+                    found: Arc::clone(&record.found),
+                    content: Arc::downgrade(&record.content),
+                    once_before: None,
+                    marks_once: false,
+                    text_read: false,
+                    compared: false,
+                });
+                files.len() as u32 - 1
+            });
+            let file = &mut files[place as usize];
+            if file.once_before.is_none() && !file.marks_once {
+                file.once_before = touch.once_before;
+            }
+            file.marks_once |= touch.marks_once;
+            file.text_read |= touch.text_read;
+            file.compared |= touch.compared;
+        }
+        let place = |record: &usize| places.get(record).copied();
+        let mut seen = vec![false; files.len()];
+        let mut listed = Vec::new();
+        for record in &self.notes.listed[begin.listed..] {
+            let place = place(record)?;
+            if !std::mem::replace(&mut seen[place as usize], true) {
+                listed.push(place);
+            }
+        }
+        let mut lookups = self.notes.lookups[begin.lookups..].to_vec();
+        lookups.sort_unstable_by_key(Arc::as_ptr);
+        lookups.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        let looked_for = self.looked_for[begin.looked_for..].iter();
+        Some(Summary {
+            reads: Box::default(),
+            writes: Box::default(),
+            programs: Arc::default(),
+            lookups: lookups.into(),
+            files: files.into(),
+            listed: listed.into(),
+            hits: self.hits[begin.hits..]
+                .iter()
+                .map(place)
+                .collect::<Option<_>>()?,
+            looked_for: looked_for
+                .map(|(record, how)| Some((place(record)?, *how)))
+                .collect::<Option<_>>()?,
+            height: 0,
+            directives: 0,
+            includes: 0,
+            tokens: 0,
+            mentions: 0,
+        })
+    }
+}

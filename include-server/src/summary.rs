@@ -1,0 +1,249 @@
+//! What including a file came to, remembered with all that decided it.
+//!
+//! Translation units of one project include the same headers, and most of the time a header finds the same macros as it
+//! found in another unit. So its effect, with all that it includes in turn, is kept with the names that it read, and had
+//! again without executing anything where each of them stands for the very same `#define` line, where every lookup still
+//! leads to the same file, and every file still holds the same bytes.
+//!
+//! A summary keeps programs alive, because definitions are in them, and no file's content.
+
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use dashmap::DashMap;
+use foldhash::fast::RandomState;
+
+use crate::atom::Atom;
+use crate::chain::{Chain, Origin, Resolved, SearchKind};
+use crate::configuration::{
+    CompilerFamily, Configuration, Dialect, FeatureOracle, Language, TimePolicy,
+};
+use crate::files::FileContent;
+use crate::macros::Block;
+
+/// Summaries of one file kept at most.
+const VARIANTS_KEPT: usize = 8;
+/// Parts of all summaries kept at most, some 16 bytes each.
+const PARTS_KEPT: usize = 3_000_000;
+/// Parts of one summary at most.
+const PARTS_OF_ONE: usize = 100_000;
+/// Scopes kept at most.
+const SCOPES_KEPT: usize = 4096;
+
+/// A file that was touched.
+pub struct Touched {
+    /// Its name.
+    pub name: Atom,
+    /// The lookup that found it.
+    pub found: Arc<Resolved>,
+    /// What it held.
+    pub content: Weak<FileContent>,
+    /// Whether it had been marked as read only once, where that was asked before it was marked here.
+    pub once_before: Option<bool>,
+    /// It was marked so.
+    pub marks_once: bool,
+    /// Its text was read.
+    pub text_read: bool,
+    /// It was compared with files that are read only once.
+    pub compared: bool,
+}
+
+/// A name that was set, and the macro that it then stood for: which of the summary's programs it is in, and its index there.
+pub type Write = (Atom, Option<(u32, u32)>);
+
+/// The index of a file that `__has_include` found; under which name and where, as far as that is known.
+pub type LookedFor = (u32, Option<(Atom, SearchKind)>);
+
+/// What including a file came to.
+pub struct Summary {
+    /// Names that were read, with the identity of what they stood for.
+    pub reads: Box<[(Atom, u64)]>,
+    /// Names that were set.
+    pub writes: Box<[Write]>,
+    /// The programs of `writes`.
+    pub programs: Block,
+    /// Lookups that were made.
+    pub lookups: Box<[Arc<Resolved>]>,
+    /// Files that were touched.
+    pub files: Box<[Touched]>,
+    /// Indices of files that belong in the closure, in order.
+    pub listed: Box<[u32]>,
+    /// Indices of files that were found and perhaps not read.
+    pub hits: Box<[u32]>,
+    /// What `__has_include` found.
+    pub looked_for: Box<[LookedFor]>,
+    /// How deep files were included in it.
+    pub height: usize,
+    /// Directives that were executed.
+    pub directives: u64,
+    /// Files that were entered.
+    pub includes: u64,
+    /// Tokens that expansion produced.
+    pub tokens: u64,
+    /// What text mentioned.
+    pub mentions: u16,
+}
+
+impl Summary {
+    fn parts(&self) -> usize {
+        // A file is some ten times as large as a name.
+        self.reads.len()
+            + self.writes.len()
+            + self.lookups.len()
+            + self.programs.len()
+            + 4 * self.files.len()
+            + 16
+    }
+}
+
+/// All that decides what a scan makes of a file, beyond the file and macros.
+#[derive(PartialEq, Eq, Hash)]
+struct ScopeKey {
+    oracle: usize,
+    chain: usize,
+    dialect: Dialect,
+    compiler: CompilerFamily,
+    language: Language,
+    embeds_time: TimePolicy,
+    prefix_maps: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// A scope's number, and what must stay alive so that its addresses are its own.
+struct Scope {
+    number: u32,
+    _chain: Arc<Chain>,
+    _oracle: Arc<dyn FeatureOracle>,
+}
+
+/// Which file, and how it was found.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Of [`Summaries::scope`].
+    pub scope: u32,
+    /// The number of its program.
+    pub program: u64,
+    /// Its name.
+    pub name: Atom,
+    /// Where it was found.
+    pub origin: Origin,
+    /// Whether it is a system header.
+    pub system: bool,
+}
+
+/// What is known of a file.
+#[derive(Default)]
+struct Known {
+    /// How often no summary could be used.
+    misses: u32,
+    /// How often one could.
+    hits: u32,
+    /// The one used last comes first.
+    summaries: Vec<Arc<Summary>>,
+}
+
+/// What to do with a file.
+pub enum Advice {
+    /// Its effect is known.
+    Take(Arc<Summary>),
+    /// It is worth while to record what it does.
+    Record,
+    /// Execute it.
+    Execute,
+}
+
+/// All summaries, shared by all threads.
+#[derive(Default)]
+pub struct Summaries {
+    scopes: DashMap<ScopeKey, Scope, RandomState>,
+    scope_count: AtomicU32,
+    known: DashMap<Key, Known, RandomState>,
+    parts: AtomicUsize,
+}
+
+impl Summaries {
+    /// The number of a scope: summaries hold in the one they were made in.
+    pub fn scope(
+        &self,
+        configuration: &Configuration,
+        embeds_time: TimePolicy,
+        chain: &Arc<Chain>,
+    ) -> u32 {
+        let key = ScopeKey {
+            oracle: Arc::as_ptr(&configuration.oracle).cast::<()>() as usize,
+            chain: Arc::as_ptr(chain) as usize,
+            dialect: configuration.dialect,
+            compiler: configuration.compiler,
+            language: configuration.language,
+            embeds_time,
+            prefix_maps: configuration.macro_prefix_maps.clone(),
+        };
+        if let Some(scope) = self.scopes.get(&key) {
+            return scope.number;
+        }
+        if self.scopes.len() >= SCOPES_KEPT {
+            self.scopes.clear();
+            self.clear();
+        }
+        let scope = self.scopes.entry(key).or_insert_with(|| Scope {
+            number: self.scope_count.fetch_add(1, Ordering::Relaxed),
+            _chain: Arc::clone(chain),
+            _oracle: Arc::clone(&configuration.oracle),
+        });
+        scope.number
+    }
+
+    fn clear(&self) {
+        self.known.clear();
+        self.parts.store(0, Ordering::Relaxed);
+    }
+
+    /// What to do with a file; `fits` says whether a summary's names stand for the same now.
+    pub fn advice(&self, key: &Key, fits: impl Fn(&Summary) -> bool) -> Advice {
+        let Some(mut known) = self.known.get_mut(key) else {
+            let known = Known {
+                misses: 1,
+                ..Known::default()
+            };
+            self.known.insert(*key, known);
+            return Advice::Execute;
+        };
+        if let Some(at) = known.summaries.iter().position(|summary| fits(summary)) {
+            known.hits += 1;
+            known.summaries[..=at].rotate_right(1);
+            return Advice::Take(Arc::clone(&known.summaries[0]));
+        }
+        known.misses += 1;
+        // A file that finds other macros each time is recorded less and less.
+        let promising = known.summaries.len() < VARIANTS_KEPT / 2 || known.hits >= known.misses;
+        match promising || known.misses.is_power_of_two() {
+            true => Advice::Record,
+            false => Advice::Execute,
+        }
+    }
+
+    /// Keeps a summary.
+    pub fn keep(&self, key: Key, summary: Summary) {
+        let parts = summary.parts();
+        if parts > PARTS_OF_ONE {
+            return;
+        }
+        if self.parts.fetch_add(parts, Ordering::Relaxed) + parts > PARTS_KEPT {
+            self.clear();
+            self.parts.fetch_add(parts, Ordering::Relaxed);
+        }
+        let mut known = self.known.entry(key).or_default();
+        if known.summaries.len() >= VARIANTS_KEPT
+            && let Some(last) = known.summaries.pop()
+        {
+            self.parts.fetch_sub(last.parts(), Ordering::Relaxed);
+        }
+        known.summaries.insert(0, Arc::new(summary));
+    }
+
+    /// Forgets a summary whose files have changed.
+    pub fn forget(&self, key: &Key, summary: &Arc<Summary>) {
+        if let Some(mut known) = self.known.get_mut(key) {
+            known.summaries.retain(|other| !Arc::ptr_eq(other, summary));
+        }
+    }
+}
