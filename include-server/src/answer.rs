@@ -223,13 +223,8 @@ impl Memory {
         let facts = self.files.facts();
         let mut session = facts.session();
         let known = Arc::clone(&*self.answers.get(key)?);
-        let closure = &known.closure;
         let holds = session.still_holds(&known.evidence, &known.vouched)
-            && closure.chain.iter().all(|chain| chain.holds(&mut session))
-            && closure
-                .lookups
-                .iter()
-                .all(|lookup| lookup.holds(&mut session));
+            && known.closure.holds(&mut session);
         holds.then_some(known)
     }
 

@@ -127,6 +127,11 @@ impl Resolved {
     pub(crate) fn holds(&self, session: &mut Session<'_>) -> bool {
         session.still_holds(&self.evidence, &self.vouched)
     }
+
+    /// Whether it was found to hold by watched nodes alone.
+    pub(crate) fn is_quiet(&self, session: &Session<'_>) -> bool {
+        session.is_quiet(&self.vouched)
+    }
 }
 
 /// A file that a search found.

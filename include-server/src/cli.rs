@@ -130,6 +130,9 @@ struct ScanArguments {
         requires = "compile_commands"
     )]
     repeat: usize,
+    /// Print also the names that were looked for in vain.
+    #[arg(long, requires = "compile_commands")]
+    probed: bool,
     /// How facts about files are vouched for: inotify where it can be relied on and stat elsewhere (auto), stat only, or
     /// auto with an error when inotify cannot be had (watch).
     #[arg(long, value_enum, default_value_t, value_name = "MODE")]

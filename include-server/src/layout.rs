@@ -117,7 +117,7 @@ pub fn lay_out(
         system,
         real: &real,
         cwd: &unit.cwd,
-        files: HashMap::default(),
+        files: HashMap::with_capacity_and_hasher(closure.files.len(), Default::default()),
         nodes: Vec::with_capacity(closure.files.len() + 8),
     };
     for file in &closure.files {

@@ -5,26 +5,26 @@
 //! again without executing anything where each of them stands for the very same `#define` line, where every lookup still
 //! leads to the same file, and every file still holds the same bytes.
 //!
-//! A summary keeps programs alive, because definitions are in them, and no file's content.
+//! A summary that has files which have changed is forgotten when its turn comes.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
 use crate::atom::Atom;
-use crate::chain::{Chain, Origin, Resolved, SearchKind};
+use crate::chain::{Chain, FoundFile, Origin, SearchKind};
+use crate::closure::Grounds;
 use crate::configuration::{
     CompilerFamily, Configuration, Dialect, FeatureOracle, Language, TimePolicy,
 };
-use crate::files::FileContent;
 use crate::macros::Block;
 
 /// Summaries of one file kept at most.
 const VARIANTS_KEPT: usize = 8;
 /// Parts of all summaries kept at most, some 16 bytes each.
-const PARTS_KEPT: usize = 3_000_000;
+const PARTS_KEPT: usize = 4_000_000;
 /// Parts of one summary at most.
 const PARTS_OF_ONE: usize = 100_000;
 /// Scopes kept at most.
@@ -34,10 +34,10 @@ const SCOPES_KEPT: usize = 4096;
 pub struct Touched {
     /// Its name.
     pub name: Atom,
-    /// The lookup that found it.
-    pub found: Arc<Resolved>,
-    /// What it held.
-    pub content: Weak<FileContent>,
+    /// The file, with what it held.
+    pub file: Arc<FoundFile>,
+    /// Its version, as evidence.
+    pub version: u32,
     /// Whether it had been marked as read only once, where that was asked before it was marked here.
     pub once_before: Option<bool>,
     /// It was marked so.
@@ -62,8 +62,8 @@ pub struct Summary {
     pub writes: Box<[Write]>,
     /// The programs of `writes`.
     pub programs: Block,
-    /// Lookups that were made.
-    pub lookups: Box<[Arc<Resolved>]>,
+    /// What all of it rests on.
+    pub grounds: Arc<Grounds>,
     /// Files that were touched.
     pub files: Box<[Touched]>,
     /// Indices of files that belong in the closure, in order.
@@ -89,7 +89,7 @@ impl Summary {
         // A file is some ten times as large as a name.
         self.reads.len()
             + self.writes.len()
-            + self.lookups.len()
+            + self.grounds.len()
             + self.programs.len()
             + 4 * self.files.len()
             + 16
@@ -130,6 +130,13 @@ pub struct Key {
     pub system: bool,
 }
 
+/// One of a file's summaries.
+struct Variant {
+    summary: Arc<Summary>,
+    /// The read that last told that it could not be used: asked first.
+    hint: Option<(Atom, u64)>,
+}
+
 /// What is known of a file.
 #[derive(Default)]
 struct Known {
@@ -137,8 +144,10 @@ struct Known {
     misses: u32,
     /// How often one could.
     hits: u32,
+    /// How often a recording was not worth keeping.
+    skips: u32,
     /// The one used last comes first.
-    summaries: Vec<Arc<Summary>>,
+    summaries: Vec<Variant>,
 }
 
 /// What to do with a file.
@@ -197,8 +206,12 @@ impl Summaries {
         self.parts.store(0, Ordering::Relaxed);
     }
 
-    /// What to do with a file; `fits` says whether a summary's names stand for the same now.
-    pub fn advice(&self, key: &Key, fits: impl Fn(&Summary) -> bool) -> Advice {
+    /// What to do with a file; `differs` gives the first of these names that stands for something else now.
+    pub fn advice(
+        &self,
+        key: &Key,
+        differs: impl Fn(&[(Atom, u64)]) -> Option<(Atom, u64)>,
+    ) -> Advice {
         let Some(mut known) = self.known.get_mut(key) else {
             let known = Known {
                 misses: 1,
@@ -207,14 +220,24 @@ impl Summaries {
             self.known.insert(*key, known);
             return Advice::Execute;
         };
-        if let Some(at) = known.summaries.iter().position(|summary| fits(summary)) {
+        let mut summaries = known.summaries.iter_mut();
+        let fits = |variant: &mut Variant| {
+            if differs(variant.hint.as_slice()).is_some() {
+                return false;
+            }
+            let difference = differs(&variant.summary.reads);
+            variant.hint = difference.or(variant.hint);
+            difference.is_none()
+        };
+        if let Some(at) = summaries.position(fits) {
             known.hits += 1;
             known.summaries[..=at].rotate_right(1);
-            return Advice::Take(Arc::clone(&known.summaries[0]));
+            return Advice::Take(Arc::clone(&known.summaries[0].summary));
         }
         known.misses += 1;
         // A file that finds other macros each time is recorded less and less.
-        let promising = known.summaries.len() < VARIANTS_KEPT / 2 || known.hits >= known.misses;
+        let rich = known.summaries.len() < VARIANTS_KEPT / 2 || known.hits >= known.misses;
+        let promising = rich && known.skips < 2;
         match promising || known.misses.is_power_of_two() {
             true => Advice::Record,
             false => Advice::Execute,
@@ -235,15 +258,31 @@ impl Summaries {
         if known.summaries.len() >= VARIANTS_KEPT
             && let Some(last) = known.summaries.pop()
         {
-            self.parts.fetch_sub(last.parts(), Ordering::Relaxed);
+            self.parts
+                .fetch_sub(last.summary.parts(), Ordering::Relaxed);
         }
-        known.summaries.insert(0, Arc::new(summary));
+        let summary = Arc::new(summary);
+        let hint = None;
+        known.summaries.insert(0, Variant { summary, hint });
+    }
+
+    /// Notes that a recording was not worth keeping.
+    pub fn leave(&self, key: &Key) {
+        if let Some(mut known) = self.known.get_mut(key) {
+            known.skips = known.skips.saturating_add(1);
+        }
     }
 
     /// Forgets a summary whose files have changed.
     pub fn forget(&self, key: &Key, summary: &Arc<Summary>) {
         if let Some(mut known) = self.known.get_mut(key) {
-            known.summaries.retain(|other| !Arc::ptr_eq(other, summary));
+            let before = known.summaries.len();
+            known
+                .summaries
+                .retain(|variant| !Arc::ptr_eq(&variant.summary, summary));
+            if known.summaries.len() < before {
+                self.parts.fetch_sub(summary.parts(), Ordering::Relaxed);
+            }
         }
     }
 }

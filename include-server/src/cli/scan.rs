@@ -1,5 +1,6 @@
 //! `include-server scan`: the scanner's answer for a person, a test or a benchmark.
 
+use std::borrow::Cow;
 use std::io::{BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::ffi::OsStringExt;
@@ -65,8 +66,9 @@ pub(super) fn names(closure: &Closure) -> impl Iterator<Item = &Path> {
 struct Line<'a> {
     file: &'a str,
     directory: &'a str,
-    deps: Vec<String>,
-    probed: Vec<String>,
+    deps: Vec<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probed: Option<Vec<String>>,
     declined: Option<String>,
     cpu_us: u64,
 }
@@ -123,7 +125,7 @@ fn scan_project(
             declined += usize::from(scanned.declined.is_some());
             times.push(scanned.cpu);
             if round == rounds && written.is_ok() {
-                written = write_line(&mut out, command, scanned);
+                written = write_line(&mut out, command, scanned, arguments.probed);
             }
         };
         workers::in_order(&commands, jobs, |c| scan_one(c, answerer), print)
@@ -161,16 +163,19 @@ fn write_line(
     out: &mut impl Write,
     command: &CompileCommand,
     scanned: Scanned,
+    probed: bool,
 ) -> std::io::Result<()> {
-    let text = |path: &Path| path.to_string_lossy().into_owned();
     let closure = scanned.answer.as_ref().map(|answer| &answer.closure);
     let line = Line {
         file: &command.file,
         directory: &command.directory,
-        deps: closure.map_or_else(Vec::new, |closure| names(closure).map(text).collect()),
-        probed: closure.map_or_else(Vec::new, |closure| {
+        deps: closure.map_or_else(Vec::new, |closure| {
+            names(closure).map(Path::to_string_lossy).collect()
+        }),
+        probed: closure.filter(|_| probed).map(|closure| {
             let absent = closure.probed_absent();
-            absent.iter().map(|path| text(path)).collect()
+            let text = |path: &std::path::PathBuf| path.to_string_lossy().into_owned();
+            absent.iter().map(text).collect()
         }),
         declined: scanned.declined,
         cpu_us: u64::try_from(scanned.cpu.as_micros()).unwrap_or(u64::MAX),

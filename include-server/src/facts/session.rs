@@ -25,6 +25,8 @@ pub(super) struct Scratch {
     /// And of the last one that has it in its evidence.
     noted: Vec<u32>,
     number: u32,
+    /// Empty.
+    contents: HashMap<NodeId, (Arc<FileContent>, u32)>,
 }
 
 /// One request. What changed before it began is seen; each node is asked for once.
@@ -37,7 +39,8 @@ pub struct Session<'f> {
     aside: bool,
     /// While something is looked up whose evidence is wanted by itself: all nodes it consulted.
     trace: Option<Vec<(NodeId, u32)>>,
-    contents: HashMap<NodeId, Arc<FileContent>>,
+    /// With the version that each had just before it was read.
+    contents: HashMap<NodeId, (Arc<FileContent>, u32)>,
 }
 
 impl Facts {
@@ -55,12 +58,12 @@ impl Facts {
         };
         Session {
             facts: self,
+            contents: std::mem::take(&mut scratch.contents),
             scratch,
             begun: self.now(),
             evidence: Vec::new(),
             aside: false,
             trace: None,
-            contents: HashMap::default(),
         }
     }
 
@@ -72,6 +75,8 @@ impl Facts {
 
 impl Drop for Session<'_> {
     fn drop(&mut self) {
+        self.contents.clear();
+        self.scratch.contents = std::mem::take(&mut self.contents);
         lock(&self.facts.spare).push(std::mem::take(&mut self.scratch));
     }
 }
@@ -126,16 +131,13 @@ impl<'f> Session<'f> {
     /// As [`Session::holds`], in one step where `vouched` says that the evidence held by watched nodes alone and nothing
     /// has happened since.
     pub fn still_holds(&mut self, evidence: &[(NodeId, u32)], vouched: &Vouched) -> bool {
-        let since = vouched.0.load(Ordering::Acquire);
-        if since != 0 && self.facts.is_quiet_since(since) {
+        if self.is_quiet(vouched) {
             return true;
         }
         if !self.holds(evidence) {
             return false;
         }
-        let watched = self.all_watched(evidence);
-        let since = if watched { self.begun } else { 0 };
-        vouched.0.store(since, Ordering::Release);
+        self.vouch(vouched, self.all_watched(evidence));
         true
     }
 
@@ -259,22 +261,46 @@ impl<'f> Session<'f> {
     /// # Errors
     /// [`ReadError`], and what stands there if it is no regular file.
     pub fn content(&mut self, id: NodeId) -> Result<Arc<FileContent>, ReadError> {
-        if let Some(content) = self.contents.get(&id) {
-            return Ok(Arc::clone(content));
+        self.versioned_content(id).map(|(content, _)| content)
+    }
+
+    /// As [`Session::content`], with the node's version, as evidence.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn versioned_content(&mut self, id: NodeId) -> Result<(Arc<FileContent>, u32), ReadError> {
+        if let Some((content, version)) = self.contents.get(&id) {
+            return Ok((Arc::clone(content), *version));
         }
-        self.check(id);
+        let version = self.check(id);
         let content = self.facts.content(id, self.facts.node(id))?;
-        self.contents.insert(id, Arc::clone(&content));
-        Ok(content)
+        self.contents.insert(id, (Arc::clone(&content), version));
+        Ok((content, version))
+    }
+
+    /// Whether what `vouched` belongs to held by watched nodes alone, and nothing has happened since.
+    pub fn is_quiet(&self, vouched: &Vouched) -> bool {
+        let since = vouched.0.load(Ordering::Acquire);
+        since != 0 && self.facts.is_quiet_since(since)
+    }
+
+    /// What `vouched` belongs to was found to hold in this request; `watched` says whether by watched nodes alone.
+    pub fn vouch(&self, vouched: &Vouched, watched: bool) {
+        let since = if watched { self.begun } else { 0 };
+        vouched.0.store(since, Ordering::Release);
+    }
+
+    /// Whether a file's content can change without a new version.
+    pub fn is_settled(&self, id: NodeId) -> bool {
+        !self.facts.node(id).has(UNSETTLED)
     }
 
     /// All that this request relied on so far, and whether it may be relied on again at all: a file whose content may
     /// change unseen may not.
     pub fn evidence(&self) -> Option<Evidence> {
-        let settled = |&(id, _): &(NodeId, u32)| !self.facts.node(id).has(UNSETTLED);
         self.evidence
             .iter()
-            .all(settled)
+            .all(|&(id, _)| self.is_settled(id))
             .then(|| self.evidence.clone().into())
     }
 }

@@ -128,10 +128,10 @@ impl Macros {
         recording
     }
 
-    /// Ends a stretch: what it did; `None` if more than macros decided that.
-    pub fn recorded(&mut self, recording: Recording) -> Option<Effect> {
+    /// Ends a stretch: what it did; `None` if more than macros decided that, or it is not wanted.
+    pub fn recorded(&mut self, recording: Recording, wanted: bool) -> Option<Effect> {
         let spoiled = self.tape.spoiled;
-        let effect = (!spoiled).then(|| self.effect(recording.start));
+        let effect = (wanted && !spoiled).then(|| self.effect(recording.start));
         let tape = &mut self.tape;
         tape.spoiled |= recording.outer_spoiled;
         tape.begin = recording.outer_begin;

@@ -543,7 +543,7 @@ impl Scan<'_> {
             return Ok(false);
         }
         self.world.list(record);
-        let content = Arc::clone(&self.world.records[record].content);
+        let content = Arc::clone(&self.world.records[record].file.content);
         let system = self.world.found_is_system(hit.kind);
         let mut mode = self.rules.mode;
         // In its system headers gcc takes `//` for a comment in C90 too.
@@ -555,7 +555,7 @@ impl Scan<'_> {
             return Ok(false);
         }
         let place = (hit.origin, system);
-        match self.recall(record, &program, place)? {
+        match self.recall(record, &program, place) {
             Recalled::Done => Ok(false),
             Recalled::Execute(key) => {
                 self.enter(record, program, place);

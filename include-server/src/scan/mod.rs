@@ -32,7 +32,7 @@ use crate::program::{Directive, Op, Program};
 
 use memo::Memo;
 use options::OptionStack;
-use world::{Frame, World};
+use world::{Frame, Tables, World};
 
 /// Directives one translation unit may execute.
 const DIRECTIVE_BUDGET: u64 = 200_000_000;
@@ -54,6 +54,7 @@ struct Spare {
     workspace: Workspace,
     items: Vec<Item>,
     memo: Memo,
+    tables: Tables,
 }
 
 /// Finds every file that the compile of `tu` would read, in a request of its own.
@@ -81,13 +82,14 @@ pub fn scan_in<'s>(
         mut workspace,
         items,
         mut memo,
+        tables,
     } = SPARE
         .with(|spare| spare.borrow_mut().take())
         .unwrap_or_default();
     macros.reset();
     workspace.budget = TOKEN_BUDGET;
     memo.begin(configuration);
-    let world = World::new(session, tu, configuration, files);
+    let world = World::new(session, tu, configuration, files, tables);
     let scope = files
         .summaries()
         .scope(configuration, tu.embeds_time, &world.chain);
@@ -111,6 +113,7 @@ pub fn scan_in<'s>(
         includes_left: INCLUDE_BUDGET,
         mentions: 0,
         scope,
+        inside: 0,
     };
     let outcome = scan.run();
     let Scan {
@@ -122,7 +125,9 @@ pub fn scan_in<'s>(
         mut world,
         ..
     } = scan;
+    let outcome = outcome.map(|()| closure(&mut world));
     programs.clear();
+    let (session, tables) = world.into_parts();
     SPARE.with(|spare| {
         *spare.borrow_mut() = Some(Spare {
             macros,
@@ -130,16 +135,16 @@ pub fn scan_in<'s>(
             workspace,
             items,
             memo,
+            tables,
         })
     });
-    let outcome = outcome.map(|()| closure(&mut world));
-    (world.session, outcome)
+    (session, outcome)
 }
 
 fn closure(world: &mut World<'_>) -> Closure {
     let entry = |record: usize| {
         let record = &world.records[record];
-        ClosureFile::new(record.file(), record.text_read)
+        ClosureFile::new(Arc::clone(&record.file), record.text_read)
     };
     let mut seen = HashSet::default();
     Closure {
@@ -152,6 +157,7 @@ fn closure(world: &mut World<'_>) -> Closure {
             .map(|&record| entry(record))
             .collect(),
         lookups: std::mem::take(&mut world.lookups),
+        grounds: std::mem::take(&mut world.grounds),
     }
 }
 
@@ -177,6 +183,8 @@ struct Scan<'s> {
     mentions: u16,
     /// The scope of its summaries.
     scope: u32,
+    /// Directives of the largest stretch with a summary within the one being recorded.
+    inside: u64,
 }
 
 impl Scan<'_> {
@@ -206,7 +214,7 @@ impl Scan<'_> {
             .world
             .records
             .get(source)
-            .map(|record| Arc::clone(&record.content));
+            .map(|record| Arc::clone(&record.file.content));
         if let Some(content) = record {
             let program = content.program(self.rules.mode);
             self.enter(source, program, (Origin::Nowhere, false));

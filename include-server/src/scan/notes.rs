@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::world::World;
 use crate::chain::Resolved;
+use crate::closure::Grounds;
 
 /// What happened to one record within one stretch.
 #[derive(Clone, Copy, Default)]
@@ -22,6 +23,7 @@ pub(super) struct Touch {
 pub(super) struct Ends {
     pub(super) touches: usize,
     pub(super) lookups: usize,
+    pub(super) grounds: usize,
     pub(super) listed: usize,
     pub(super) hits: usize,
     pub(super) looked_for: usize,
@@ -36,6 +38,7 @@ pub(super) struct Notes {
     begin: Ends,
     pub(super) touches: Vec<Touch>,
     pub(super) lookups: Vec<Arc<Resolved>>,
+    pub(super) grounds: Vec<Arc<Grounds>>,
     pub(super) listed: Vec<usize>,
     /// More than what is noted decided what happened.
     pub(super) spoiled: bool,
@@ -64,6 +67,28 @@ pub(super) struct Noted {
 }
 
 impl Notes {
+    /// Forgets all, whatever was being noted.
+    pub(super) fn clear(&mut self) {
+        let Notes {
+            touches,
+            lookups,
+            grounds,
+            listed,
+            ..
+        } = self;
+        touches.clear();
+        lookups.clear();
+        grounds.clear();
+        listed.clear();
+        *self = Notes {
+            touches: std::mem::take(touches),
+            lookups: std::mem::take(lookups),
+            grounds: std::mem::take(grounds),
+            listed: std::mem::take(listed),
+            ..Notes::default()
+        };
+    }
+
     fn is_on(&self) -> bool {
         self.depth > 0
     }
@@ -80,6 +105,7 @@ impl World<'_> {
         let begin = Ends {
             touches: self.notes.touches.len(),
             lookups: self.notes.lookups.len(),
+            grounds: self.notes.grounds.len(),
             listed: self.notes.listed.len(),
             hits: self.hits.len(),
             looked_for: self.looked_for.len(),

@@ -22,7 +22,7 @@ impl World<'_> {
         }
         if !self.records[record].once {
             self.records[record].once = true;
-            let size = self.records[record].content.stamp().size;
+            let size = self.records[record].file.content.stamp().size;
             self.once_by_size.entry(size).or_default().push(record);
         }
     }
@@ -40,7 +40,7 @@ impl World<'_> {
     /// As [`World::is_twin_of_once`].
     pub(super) fn has_twin(&self, record: usize, import: bool) -> Result<bool, Decline> {
         let this = &self.records[record];
-        let size = this.content.stamp().size;
+        let size = this.file.content.stamp().size;
         let once = self
             .once_by_size
             .get(&size)
@@ -92,7 +92,7 @@ impl World<'_> {
             other.name != name
                 && !matches!(
                     self.are_one(
-                        (other.name, other.node, &other.content),
+                        (other.name, other.file.node, &other.file.content),
                         (name, node, content)
                     ),
                     Ok(false)
@@ -104,8 +104,8 @@ impl World<'_> {
     fn are_twins(&self, first: usize, second: usize) -> Result<bool, Decline> {
         let (one, two) = (&self.records[first], &self.records[second]);
         self.are_one(
-            (one.name, one.node, &one.content),
-            (two.name, two.node, &two.content),
+            (one.name, one.file.node, &one.file.content),
+            (two.name, two.file.node, &two.file.content),
         )
     }
 
@@ -147,7 +147,7 @@ impl World<'_> {
             let this = &self.records[record];
             let once = self
                 .once_by_size
-                .get(&this.content.stamp().size)
+                .get(&this.file.content.stamp().size)
                 .map(Vec::as_slice)
                 .unwrap_or_default();
             for &other in once {

@@ -8,9 +8,10 @@ use super::Scan;
 use super::memo::identity;
 use super::notes::{Ends, Stretch};
 use super::world::World;
+use crate::atom::Atom;
 use crate::chain::Origin;
-use crate::decline::Decline;
-use crate::files::FileContent;
+use crate::closure::Grounds;
+use crate::facts::Evidence;
 use crate::macros::{Definition, Effect, Recording};
 use crate::program::{Mention, Program};
 use crate::summary::{Advice, Key, Summary, Touched};
@@ -23,7 +24,12 @@ pub(super) struct Recorder {
     directives_left: u64,
     includes_left: u64,
     tokens_left: u64,
+    outer_inside: u64,
 }
+
+/// A stretch is not kept when a single one inside it is this large a part of it, in percent: that one is as good, and
+/// keeping all levels of nested files would take memory by their depth.
+const MOST_INSIDE: u64 = 70;
 
 /// What to do with a file.
 pub(super) enum Recalled {
@@ -35,8 +41,8 @@ pub(super) enum Recalled {
 
 /// How a summary fits what surrounds the macros.
 enum Fit {
-    /// It may be used, with these files' contents.
-    Yes(Vec<Arc<FileContent>>),
+    /// It may be used.
+    Yes,
     /// Not now.
     No,
     /// Never again: files have changed.
@@ -50,10 +56,10 @@ impl Scan<'_> {
         record: usize,
         program: &Arc<Program>,
         (origin, system): (Origin, bool),
-    ) -> Result<Recalled, Decline> {
+    ) -> Recalled {
         // What includes nothing is executed as quickly. And the first header of all may be a precompiled one.
         if !program.includes || !self.world.headers_read || self.macros.is_any_doubt() {
-            return Ok(Recalled::Execute(None));
+            return Recalled::Execute(None);
         }
         let key = Key {
             scope: self.scope,
@@ -63,29 +69,29 @@ impl Scan<'_> {
             system,
         };
         let (macros, programs) = (&self.macros, &self.programs);
-        let fits = |summary: &Summary| {
-            let mut reads = summary.reads.iter();
-            reads.all(|&(name, then)| identity(macros.get(name), programs) == then)
+        let differs = |reads: &[(Atom, u64)]| {
+            let mut reads = reads.iter().copied();
+            reads.find(|&(name, then)| identity(macros.get(name), programs) != then)
         };
         let summaries = self.files.summaries();
-        let summary = match summaries.advice(&key, fits) {
+        let summary = match summaries.advice(&key, differs) {
             Advice::Take(summary) => summary,
-            Advice::Record => return Ok(Recalled::Execute(Some(key))),
-            Advice::Execute => return Ok(Recalled::Execute(None)),
+            Advice::Record => return Recalled::Execute(Some(key)),
+            Advice::Execute => return Recalled::Execute(None),
         };
         if !self.may_take(&summary) {
-            return Ok(Recalled::Execute(None));
+            return Recalled::Execute(None);
         }
         match self.world.fit(&summary) {
-            Fit::Yes(contents) => {
-                self.take(&summary, contents)?;
+            Fit::Yes => {
+                self.take(&summary);
                 self.world.read_text(record);
-                Ok(Recalled::Done)
+                Recalled::Done
             }
-            Fit::No => Ok(Recalled::Execute(None)),
+            Fit::No => Recalled::Execute(None),
             Fit::Stale => {
                 summaries.forget(&key, &summary);
-                Ok(Recalled::Execute(Some(key)))
+                Recalled::Execute(Some(key))
             }
         }
     }
@@ -106,8 +112,8 @@ impl Scan<'_> {
             && self.workspace.budget >= summary.tokens
     }
 
-    fn take(&mut self, summary: &Summary, contents: Vec<Arc<FileContent>>) -> Result<(), Decline> {
-        self.world.take(summary, contents)?;
+    fn take(&mut self, summary: &Summary) {
+        self.world.take(summary);
         if self.macros.is_recording() {
             for &(name, _) in &summary.reads {
                 self.macros.note_read(name);
@@ -121,11 +127,11 @@ impl Scan<'_> {
             });
             self.macros.set(name, definition);
         }
+        self.inside = self.inside.max(summary.directives);
         self.directives_left -= summary.directives;
         self.includes_left -= summary.includes;
         self.workspace.budget -= summary.tokens;
         self.mentions |= summary.mentions;
-        Ok(())
     }
 
     /// Begins to record the file that was just pushed.
@@ -137,6 +143,7 @@ impl Scan<'_> {
             directives_left: self.directives_left,
             includes_left: self.includes_left,
             tokens_left: self.workspace.budget,
+            outer_inside: std::mem::take(&mut self.inside),
         });
         if let Some(frame) = self.world.frames.last_mut() {
             frame.recorder = Some(recorder);
@@ -145,20 +152,23 @@ impl Scan<'_> {
 
     /// Keeps what a file came to, at its end.
     pub(super) fn recorded(&mut self, recorder: Recorder) {
-        let effect = self.macros.recorded(recorder.macros);
         let noted = self.world.end_stretch(recorder.stretch);
+        let directives = recorder.directives_left - self.directives_left;
+        let spoiled = noted.spoiled || self.macros.is_any_doubt();
+        let barren = spoiled || self.inside * 100 > directives * MOST_INSIDE;
+        let effect = self.macros.recorded(recorder.macros, !barren);
         let Some(effect) = effect else {
+            self.inside = self.inside.max(recorder.outer_inside);
+            self.files.summaries().leave(&recorder.key);
             return;
         };
-        if noted.spoiled || self.macros.is_any_doubt() {
-            return;
-        }
+        self.inside = directives.max(recorder.outer_inside);
         let Some(mut summary) = self.world.summary(&noted.begin) else {
             return;
         };
         self.put_macros(&effect, &mut summary);
         summary.height = noted.height;
-        summary.directives = recorder.directives_left - self.directives_left;
+        summary.directives = directives;
         summary.includes = recorder.includes_left - self.includes_left;
         summary.tokens = recorder.tokens_left - self.workspace.budget;
         summary.mentions = noted.mentions;
@@ -194,49 +204,38 @@ impl Scan<'_> {
 impl World<'_> {
     /// Whether the files and lookups of a summary are as they were, and would be had in the same way here.
     fn fit(&mut self, summary: &Summary) -> Fit {
-        for lookup in &summary.lookups {
-            if !self.has_used(lookup) && !self.session.aside(|session| lookup.holds(session)) {
+        let grounds = &summary.grounds;
+        if !self.session.aside(|session| grounds.hold(session)) {
+            return Fit::Stale;
+        }
+        for touched in &summary.files {
+            let known = self.by_name.get(&touched.name).map(|&at| &self.records[at]);
+            let content = &touched.file.content;
+            if known.is_some_and(|record| !Arc::ptr_eq(&record.file.content, content)) {
                 return Fit::Stale;
             }
-        }
-        let mut contents = Vec::with_capacity(summary.files.len());
-        for file in &summary.files {
-            let Some(hit) = &file.found.hit else {
-                return Fit::Stale;
-            };
-            let known = self.by_name.get(&file.name).map(|&at| &self.records[at]);
             let once = known.is_some_and(|record| record.once);
-            let content = match known {
-                Some(record) => Arc::clone(&record.content),
-                None => match self.session.content(hit.node) {
-                    Ok(content) => content,
-                    Err(_) => return Fit::Stale,
-                },
-            };
-            if Arc::as_ptr(&content) != file.content.as_ptr() {
-                return Fit::Stale;
-            }
-            if file.once_before.is_some_and(|before| before != once) {
+            if touched.once_before.is_some_and(|before| before != once) {
                 return Fit::No;
             }
-            if file.compared && self.resembles_once(file.name, hit.node, &content) {
+            if touched.compared && self.resembles_once(touched.name, touched.file.node, content) {
                 return Fit::No;
             }
-            contents.push(content);
         }
-        Fit::Yes(contents)
+        Fit::Yes
     }
 
     /// Takes files and lookups over.
-    fn take(&mut self, summary: &Summary, contents: Vec<Arc<FileContent>>) -> Result<(), Decline> {
-        for lookup in &summary.lookups {
-            self.use_lookup(lookup)?;
+    fn take(&mut self, summary: &Summary) {
+        self.grounds.push(Arc::clone(&summary.grounds));
+        if self.is_noting() {
+            self.notes.grounds.push(Arc::clone(&summary.grounds));
         }
         let mut records = Vec::with_capacity(summary.files.len());
-        for (file, content) in summary.files.iter().zip(contents) {
+        for file in &summary.files {
             let record = match self.by_name.get(&file.name) {
                 Some(&record) => record,
-                None => self.add_record(file.name, &file.found, content),
+                None => self.add_record(file.name, Arc::clone(&file.file), file.version),
             };
             if let Some(touch) = self.touch(record) {
                 if !touch.marks_once && touch.once_before.is_none() {
@@ -264,7 +263,6 @@ impl World<'_> {
         self.notes.mentions |= summary.mentions;
         let deepest = self.frames.len() + 1 + summary.height;
         self.notes.deepest = self.notes.deepest.max(deepest);
-        Ok(())
     }
 
     /// Files and lookups of what was noted since `begin`; the rest of the summary is empty. `None` if something is not noted
@@ -277,8 +275,8 @@ impl World<'_> {
                 let record = &self.records[touch.record];
                 files.push(Touched {
                     name: record.name,
-                    found: Arc::clone(&record.found),
-                    content: Arc::downgrade(&record.content),
+                    file: Arc::clone(&record.file),
+                    version: record.version,
                     once_before: None,
                     marks_once: false,
                     text_read: false,
@@ -303,7 +301,17 @@ impl World<'_> {
                 listed.push(place);
             }
         }
+        let nodes = files.iter().map(|file| (file.file.node, file.version));
+        let contents: Evidence = nodes.collect();
+        if !contents
+            .iter()
+            .all(|(node, _)| self.session.is_settled(*node))
+        {
+            return None;
+        }
         let mut lookups = self.notes.lookups[begin.lookups..].to_vec();
+        let taken_over = self.notes.grounds[begin.grounds..].iter();
+        lookups.extend(taken_over.flat_map(|grounds| grounds.lookups().iter().cloned()));
         lookups.sort_unstable_by_key(Arc::as_ptr);
         lookups.dedup_by(|one, other| Arc::ptr_eq(one, other));
         let looked_for = self.looked_for[begin.looked_for..].iter();
@@ -311,7 +319,7 @@ impl World<'_> {
             reads: Box::default(),
             writes: Box::default(),
             programs: Arc::default(),
-            lookups: lookups.into(),
+            grounds: Arc::new(Grounds::new(lookups, contents)),
             files: files.into(),
             listed: listed.into(),
             hits: self.hits[begin.hits..]

@@ -9,12 +9,12 @@ use foldhash::HashMap;
 
 use crate::atom::{Atom, known};
 use crate::chain::{Begin, Chain, Hit, Origin, Resolved};
-use crate::closure::{FoundFile, SearchKind};
+use crate::closure::{FoundFile, Grounds, SearchKind};
 use crate::configuration::{Configuration, Question, TranslationUnit};
 use crate::decline::{Decline, Place};
-use crate::facts::{NodeId, Session};
+use crate::facts::Session;
 use crate::file_table::FileTable;
-use crate::files::{FILE_SIZE_LIMIT, FileContent, ReadError, Status};
+use crate::files::{FILE_SIZE_LIMIT, ReadError, Status};
 use crate::macros::{Builtin, Environment, Fault, HeaderName};
 use crate::program::{IncludeStyle, Kind, Token};
 
@@ -24,10 +24,10 @@ use super::recall::Recorder;
 /// A file found under a name.
 pub(super) struct Record {
     pub(super) name: Atom,
-    /// The lookup that found it first; it has a hit.
-    pub(super) found: Arc<Resolved>,
-    pub(super) node: NodeId,
-    pub(super) content: Arc<FileContent>,
+    /// As a closure has it, found by its first lookup.
+    pub(super) file: Arc<FoundFile>,
+    /// Its version, as evidence.
+    pub(super) version: u32,
     pub(super) once: bool,
     /// Whether it is in the closure.
     pub(super) listed: bool,
@@ -35,20 +35,6 @@ pub(super) struct Record {
     pub(super) text_read: bool,
     /// One more than the index of its last note.
     pub(super) touch: usize,
-}
-
-impl Record {
-    /// As a closure has it.
-    pub(super) fn file(&self) -> Arc<FoundFile> {
-        match &self.found.hit {
-            Some(hit) if hit.name == self.name => hit.file(&self.content),
-            Some(hit) => Arc::new(FoundFile::new(
-                &Hit::new(self.name.spelling(), hit.node, hit.origin, hit.kind),
-                Arc::clone(&self.content),
-            )),
-            None => unreachable!("a record is made of a hit"),
-        }
-    }
 }
 
 /// A file being read.
@@ -111,6 +97,17 @@ impl Frame {
     }
 }
 
+/// Memory of a world, for the next one; empty.
+#[derive(Default)]
+pub(super) struct Tables {
+    looked_up: HashMap<(Atom, Begin), Arc<Resolved>>,
+    uses: HashMap<usize, usize>,
+    by_name: HashMap<Atom, usize>,
+    records: Vec<Record>,
+    order: Vec<usize>,
+    notes: Notes,
+}
+
 pub(super) struct World<'s> {
     pub(super) tu: &'s TranslationUnit,
     pub(super) configuration: &'s Configuration,
@@ -119,6 +116,8 @@ pub(super) struct World<'s> {
     looked_up: HashMap<(Atom, Begin), Arc<Resolved>>,
     /// The lookups made, in order.
     pub(super) lookups: Vec<Arc<Resolved>>,
+    /// What was taken over from summaries.
+    pub(super) grounds: Vec<Arc<Grounds>>,
     /// By address the lookups made, with one more than the index of the last note of each.
     uses: HashMap<usize, usize>,
     pub(super) frames: Vec<Frame>,
@@ -147,6 +146,7 @@ impl<'s> World<'s> {
         tu: &'s TranslationUnit,
         configuration: &'s Configuration,
         files: &'s FileTable,
+        tables: Tables,
     ) -> World<'s> {
         let canonical = configuration.dialect.canonical_system_headers;
         let search = &configuration.search;
@@ -157,13 +157,14 @@ impl<'s> World<'s> {
             configuration,
             session,
             chain,
-            looked_up: HashMap::default(),
+            looked_up: tables.looked_up,
             lookups: Vec::new(),
-            uses: HashMap::default(),
+            grounds: Vec::new(),
+            uses: tables.uses,
             frames: Vec::new(),
-            records: Vec::new(),
-            by_name: HashMap::default(),
-            order: Vec::new(),
+            records: tables.records,
+            by_name: tables.by_name,
+            order: tables.order,
             hits: Vec::new(),
             looked_for: Vec::new(),
             once_by_size: HashMap::default(),
@@ -171,8 +172,27 @@ impl<'s> World<'s> {
             text_counts: false,
             line_was_read: false,
             headers_read: false,
-            notes: Notes::default(),
+            notes: tables.notes,
         }
+    }
+
+    /// The session, and memory for the next world.
+    pub(super) fn into_parts(mut self) -> (Session<'s>, Tables) {
+        self.looked_up.clear();
+        self.uses.clear();
+        self.by_name.clear();
+        self.records.clear();
+        self.order.clear();
+        self.notes.clear();
+        let tables = Tables {
+            looked_up: self.looked_up,
+            uses: self.uses,
+            by_name: self.by_name,
+            records: self.records,
+            order: self.order,
+            notes: self.notes,
+        };
+        (self.session, tables)
     }
 
     /// The place being executed, for messages.
@@ -232,26 +252,27 @@ impl<'s> World<'s> {
         let Some(hit) = &found.hit else {
             unreachable!("only what was found is opened");
         };
-        let content = self
+        let (content, version) = self
             .session
-            .content(hit.node)
+            .versioned_content(hit.node)
             .map_err(|error| unread(path_of(name.spelling()), error))?;
-        Ok(self.add_record(name, found, content))
+        let file = match hit.name == name {
+            true => hit.file(&content),
+            false => Arc::new(FoundFile::new(
+                &Hit::new(name.spelling(), hit.node, hit.origin, hit.kind),
+                content,
+            )),
+        };
+        Ok(self.add_record(name, file, version))
     }
 
-    /// Makes a record of what `found` has found.
-    pub(super) fn add_record(
-        &mut self,
-        name: Atom,
-        found: &Arc<Resolved>,
-        content: Arc<FileContent>,
-    ) -> usize {
+    /// Makes a record of a file.
+    pub(super) fn add_record(&mut self, name: Atom, file: Arc<FoundFile>, version: u32) -> usize {
         let record = self.records.len();
         self.records.push(Record {
             name,
-            found: Arc::clone(found),
-            node: found.hit.as_ref().map_or(NodeId::ROOT, |hit| hit.node),
-            content,
+            file,
+            version,
             once: false,
             listed: false,
             text_read: false,
@@ -333,30 +354,25 @@ impl<'s> World<'s> {
         Ok(found)
     }
 
-    /// Whether a lookup is in the closure.
-    pub(super) fn has_used(&self, found: &Arc<Resolved>) -> bool {
-        self.uses.contains_key(&(Arc::as_ptr(found) as usize))
-    }
-
     /// Takes a lookup into the closure, and notes it.
-    pub(super) fn use_lookup(&mut self, found: &Arc<Resolved>) -> Result<(), Decline> {
+    fn use_lookup(&mut self, found: &Arc<Resolved>) -> Result<(), Decline> {
         let address = Arc::as_ptr(found) as usize;
-        let noted = match self.uses.get(&address) {
-            Some(&noted) => noted,
-            None => {
-                // Where the compiler goes on with a shorter name, the one it was found by must be on the server, too.
-                if let Some(found_as) = found.hit.as_ref().and_then(|hit| hit.found_as) {
-                    let record = self.open_as(found_as, found)?;
-                    self.hits.push(record);
-                }
-                self.lookups.push(Arc::clone(found));
-                self.uses.insert(address, 0);
-                0
-            }
-        };
-        if self.is_noting() && noted <= self.notes.lookups_begin() {
+        let noted = self.uses.get(&address).copied();
+        if noted.is_none() {
+            self.lookups.push(Arc::clone(found));
+            self.uses.insert(address, 0);
+        }
+        let note = self.is_noting() && noted.unwrap_or(0) <= self.notes.lookups_begin();
+        if note {
             self.notes.lookups.push(Arc::clone(found));
             self.uses.insert(address, self.notes.lookups.len());
+        }
+        // Where the compiler goes on with a shorter name, the one it was found by must be on the server, too.
+        if (note || noted.is_none())
+            && let Some(found_as) = found.hit.as_ref().and_then(|hit| hit.found_as)
+        {
+            let record = self.open_as(found_as, found)?;
+            self.hits.push(record);
         }
         Ok(())
     }
@@ -523,7 +539,7 @@ impl<'s> World<'s> {
         // gnulib pastes the underscores on.
         let decorated = inner.starts_with(b"(__") && inner.ends_with(b"__)");
         let mode = self.configuration.dialect.lexing;
-        let program = self.records[record].content.program(mode);
+        let program = self.records[record].file.content.program(mode);
         let mut related: Vec<Question> = (0..program.tokens.len())
             .filter_map(|at| parenthesized(&program.tokens[at..]))
             .map(|inner| {
