@@ -1,5 +1,6 @@
 //! Asking the system about one node.
 
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -225,22 +226,33 @@ impl Facts {
         let laid = names_watched && lies_on(node, &state, (stamp.device, stamp.inode));
         let lay =
             names_watched && !laid && self.media.of(stamp.device, node.path()) == Medium::Local;
+        // Where the watch is laid now, nothing reports our own opening, and whatever is reported counts as later than that.
+        let tick = Cell::new(0);
+        let begin = || {
+            tick.set(self.tick());
+            open(node.path())
+        };
         let inspect = |file: &OwnedFd| {
-            // The watch is laid, or the event of our own opening taken in, after the opening: it is not somebody else's.
+            // After the opening: it is not somebody else's.
             let watched = match &self.watch {
                 Some(watch) if lay => watch.file(node, id),
                 _ => {
+                    // The event of our own opening is taken in first.
                     self.catch_up();
+                    tick.set(self.tick());
                     laid
                 }
             };
             node.put(OPENED, false);
-            (watched, self.tick(), has_writer(file))
+            (watched, has_writer(file))
         };
-        let ((watched, tick, written), read) = files::read_stable(|| open(node.path()), inspect)?;
-        // The name may have gone to another file after the opening; the events that said so are taken in already.
-        let named = rustix::fs::lstat(node.path());
-        let is_named = named.is_ok_and(|stat| FileStamp::new(&stat).same_content(&read.stamp));
+        let ((watched, written), read) = files::read_stable(begin, inspect)?;
+        // The name may have gone to another file after the opening, and the events that said so may be taken in already.
+        // (Without a watch the next request asks; with a new one they count as later.)
+        let is_named = lay || !names_watched || {
+            let named = rustix::fs::lstat(node.path());
+            named.is_ok_and(|stat| FileStamp::new(&stat).same_content(&read.stamp))
+        };
         // A write may have set the times before our reading and the bytes after it: the event that follows finds the same
         // stamp. The bytes are read once more when the times are older.
         let unsettled = written || files::is_recent(&read.stamp, read.began);
@@ -266,7 +278,7 @@ impl Facts {
             let now = self.tick();
             self.disturbed.fetch_max(now, Ordering::AcqRel);
         }
-        node.set_checked(tick);
+        node.set_checked(tick.get());
         state.content = Some(Arc::clone(&content));
         Ok(content)
     }
