@@ -6,11 +6,13 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 use super::medium::Medium;
-use super::node::{BY_NAME, DirectoryTimes, LAID, Node, OPENED, REMOTE, State, UNSETTLED, WATCHED};
+use super::node::{
+    BY_NAME, DirectoryTimes, LAID, Node, OPENED, REMOTE, SEARCHED, SHOWN, State, UNSETTLED, WATCHED,
+};
 use super::{Facts, NodeId, Value, lock};
 use crate::files::{self, FileContent, FileStamp, ReadError};
 
@@ -197,7 +199,7 @@ impl Facts {
         }
         let path = parent.path();
         let sound = self.media.of(device, path) == Medium::Local && !watch.is_layer(path);
-        if !sound || !watch.directory(parent, node.parent) {
+        if !sound || !watch.directory(parent, node.parent, self.is_shown_by_its_parent(parent)) {
             return false;
         }
         // The watch may lie on what has just been put there.
@@ -205,6 +207,20 @@ impl Facts {
         let same = found.is_ok_and(|stamp| (stamp.device, stamp.inode) == (device, inode));
         state.watched = same.then_some((device, inode));
         same
+    }
+
+    /// Whether the watch on the directory that `node` is in reports its permissions, for a directory whose own watch should
+    /// not. That is not so for the root of a mount: in its own file system it is elsewhere.
+    fn is_shown_by_its_parent(&self, node: &Node) -> bool {
+        if !node.has(SEARCHED) || !self.node(node.parent).has(SHOWN) {
+            return false;
+        }
+        let root = StatxAttributes::MOUNT_ROOT;
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let found = rustix::fs::statx(CWD, node.path(), flags, StatxFlags::INO);
+        found.is_ok_and(|found| {
+            found.stx_attributes_mask.contains(root) && !found.stx_attributes.contains(root)
+        })
     }
 
     /// What the regular file at `node` holds: remembered, or read.

@@ -85,6 +85,10 @@ struct Below {
     passages: RwLock<HashMap<Box<[u8]>, Arc<Passage>>>,
 }
 
+/// A directory in which names are looked for in vain: each leaves an entry in the kernel's cache.
+pub(super) const SEARCHED: u8 = 64;
+/// inotify's watch on the directory reports permissions of the directories in it, too.
+pub(super) const SHOWN: u8 = 128;
 /// inotify would report any change.
 pub(super) const WATCHED: u8 = 1;
 /// inotify's watch lies on the inode that the state names.

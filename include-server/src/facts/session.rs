@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::HashMap;
 
-use super::node::UNSETTLED;
+use super::node::{SEARCHED, UNSETTLED};
 use super::passage::{self, End, Passage};
 use super::{Facts, NodeId, Value, lock};
 use crate::files::{FileContent, ReadError, Status};
@@ -154,6 +154,11 @@ impl<'f> Session<'f> {
         evidence
             .iter()
             .all(|&(id, _)| self.facts.is_clean(self.facts.node(id)))
+    }
+
+    /// Notes that many names will be looked for in this directory that are not there. (Call it before the first.)
+    pub fn expect_searches(&self, id: NodeId) {
+        self.facts.node(id).put(SEARCHED, true);
     }
 
     /// What stands at a node.

@@ -137,3 +137,47 @@ fn names_are_followed_as_the_kernel_does() {
         assert_eq!(tree.text("./real//inner/../up.h").as_deref(), Some("up"));
     }
 }
+
+#[test]
+fn the_permissions_of_a_searched_directory_are_watched_from_its_parent() {
+    let directory = tempfile::tempdir().unwrap();
+    let facts = Facts::new(Freshness::Watch).unwrap();
+    let searched = directory.path().join("include");
+    let inner = searched.join("inner");
+    fs::create_dir_all(&inner).unwrap();
+    fs::write(searched.join("a.h"), "a").unwrap();
+    fs::write(inner.join("b.h"), "b").unwrap();
+    let node = |path: &Path| {
+        let mut session = facts.session();
+        let located = session.locate(NodeId::ROOT, path.as_os_str().as_bytes());
+        let End::At(node) = located.end else {
+            panic!("{} leads nowhere", path.display());
+        };
+        node
+    };
+    facts.session().expect_searches(node(&searched));
+    for (path, expected) in [(searched.join("a.h"), "a"), (inner.join("b.h"), "b")] {
+        assert_eq!(text(&facts, &path).as_deref(), Some(expected));
+    }
+    assert!(!facts.node(node(&searched)).has(node::SHOWN));
+    assert!(facts.node(node(&inner)).has(node::SHOWN));
+    for changed in [&searched, &inner] {
+        let before = facts.session().begun();
+        let mode = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode;
+        fs::set_permissions(changed, mode(0o700)).unwrap();
+        facts.session();
+        assert!(!facts.is_quiet_since(before), "{}", changed.display());
+    }
+    // Another directory of that name is watched in its turn.
+    let moved = directory.path().join("moved");
+    fs::rename(&searched, &moved).unwrap();
+    assert_eq!(text(&facts, &searched.join("a.h")), None);
+    fs::create_dir(&searched).unwrap();
+    fs::write(searched.join("a.h"), "other").unwrap();
+    let other = text(&facts, &searched.join("a.h"));
+    assert_eq!(other.as_deref(), Some("other"));
+    let before = facts.session().begun();
+    fs::remove_file(searched.join("a.h")).unwrap();
+    facts.session();
+    assert!(!facts.is_quiet_since(before));
+}

@@ -20,7 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
-use super::node::{LAID, Node, OPENED, UNSETTLED};
+use super::node::{LAID, Node, OPENED, SHOWN, UNSETTLED};
 use super::{Facts, NodeId, lock};
 
 /// Why there is no inotify.
@@ -60,8 +60,9 @@ const ON_DIRECTORY: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::MOVE)
     .union(WatchFlags::DELETE_SELF)
     .union(WatchFlags::MOVE_SELF)
-    .union(WatchFlags::ATTRIB)
     .union(WatchFlags::ONLYDIR)
+    // Another node of the same directory may have asked for more.
+    .union(WatchFlags::MASK_ADD)
     .union(WatchFlags::DONT_FOLLOW);
 
 const ON_FILE: WatchFlags = WatchFlags::MODIFY
@@ -85,22 +86,27 @@ impl Watch {
         })
     }
 
-    /// Watches the names in a directory; false when that cannot be.
-    pub(super) fn directory(&self, node: &Node, id: NodeId) -> bool {
-        self.add(node, id, true)
+    /// Watches the names in a directory, and unless `names_only` its permissions and those of the directories in it; false when
+    /// that cannot be. Watching permissions, the kernel goes through all names that it remembers of the directory, those that
+    /// were looked for in vain included, and slows down everybody's use of the files in it.
+    pub(super) fn directory(&self, node: &Node, id: NodeId, names_only: bool) -> bool {
+        let events = match names_only {
+            true => ON_DIRECTORY,
+            false => ON_DIRECTORY.union(WatchFlags::ATTRIB),
+        };
+        self.add(node, id, events, true)
     }
 
     /// Watches what a file holds; false when that cannot be.
     pub(super) fn file(&self, node: &Node, id: NodeId) -> bool {
-        self.add(node, id, false)
+        self.add(node, id, ON_FILE, false)
     }
 
-    fn add(&self, node: &Node, id: NodeId, on_directory: bool) -> bool {
+    fn add(&self, node: &Node, id: NodeId, events: WatchFlags, on_directory: bool) -> bool {
         if self.exhausted.load(Ordering::Relaxed) {
             return false;
         }
         let mut watches = lock(&self.watches);
-        let events = if on_directory { ON_DIRECTORY } else { ON_FILE };
         match inotify::add_watch(&self.instance, node.path(), events) {
             Ok(watch) => {
                 let laid = watches.entry(watch).or_insert(Laid {
@@ -111,7 +117,8 @@ impl Watch {
                     laid.nodes.push(id);
                 }
                 // Under the lock: the event that ends this watch comes later.
-                node.put(LAID, true);
+                let shown = on_directory && events.contains(WatchFlags::ATTRIB);
+                node.put(if shown { LAID | SHOWN } else { LAID }, true);
                 true
             }
             Err(Errno::NOSPC | Errno::NOMEM) => {
@@ -192,7 +199,7 @@ impl Facts {
             // The inode is gone, and its number may come again.
             if let Some(laid) = watches.remove(&watch) {
                 for id in laid.nodes {
-                    self.node(id).put(LAID, false);
+                    self.node(id).put(LAID | SHOWN, false);
                     self.disturb(id);
                 }
                 if laid.on_directory {
@@ -210,13 +217,16 @@ impl Facts {
                 Some(name) => {
                     let names = ReadFlags::CREATE | ReadFlags::DELETE | ReadFlags::MOVED_FROM;
                     if !events.intersects(names | ReadFlags::MOVED_TO) {
-                        // A child's attributes; its own watch tells if it matters.
+                        // A child's attributes; a file's own watch tells if it matters.
+                        if events.contains(ReadFlags::ISDIR) && node.child(name).is_some() {
+                            self.flood();
+                        }
                         continue;
                     }
                     // A name that nobody asked for is of no interest.
                     if let Some(child) = node.child(name) {
                         // Another inode may stand there now, or have stood there when a watch was laid.
-                        self.node(child).put(LAID, false);
+                        self.node(child).put(LAID | SHOWN, false);
                         self.disturb(child);
                         if events.contains(ReadFlags::ISDIR) {
                             self.flood();
