@@ -234,16 +234,12 @@ impl Chains {
                 End::At(node) => node,
                 _ => NodeId::ROOT,
             };
+            session.expect_searches(start, search.raw().listed());
             let mut refused = None;
             let reduced = search.reduced(|path| {
                 let located = session.locate(start, path.as_os_str().as_bytes());
                 match session.status(&located) {
-                    Status::Directory(device, inode) => {
-                        if let End::At(node) = located.end {
-                            session.expect_searches(node);
-                        }
-                        Some((device, inode))
-                    }
+                    Status::Directory(device, inode) => Some((device, inode)),
                     Status::Refused(errno) if !search.family().is_clang() => {
                         refused.get_or_insert((path.to_owned(), errno));
                         None

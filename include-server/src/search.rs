@@ -22,6 +22,14 @@ pub struct RawSearch {
     pub quote_ignores_source_dir: bool,
 }
 
+impl RawSearch {
+    /// All directories, whether they are there or not.
+    pub fn listed(&self) -> impl Iterator<Item = &Path> {
+        let lists = [&self.quote, &self.bracket, &self.system, &self.after];
+        lists.into_iter().flatten().map(PathBuf::as_path)
+    }
+}
+
 /// The include search path of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SearchPath {

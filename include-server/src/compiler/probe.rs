@@ -15,7 +15,7 @@ use super::oracle::{AskedQuestions, CompilerOracle};
 use super::voucher::Voucher;
 use super::{CompilerError, Invocation, batch, run};
 use crate::configuration::{CompilerFamily, Language, Question};
-use crate::facts::Session;
+use crate::facts::{NodeId, Session};
 
 /// A compiler's answer for one option set.
 pub struct Probe {
@@ -69,6 +69,7 @@ impl Probe {
         let specs = told.specs();
         let places = [specs, told.files, sources, told.missing];
         let mut vouchers = vec![program];
+        session.expect_searches(NodeId::ROOT, told.bracket.iter().map(PathBuf::as_path));
         for place in places.into_iter().flatten() {
             vouchers.push(Voucher::of(place, session));
         }

@@ -1,5 +1,7 @@
 //! One request's view of the file system.
 
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -156,9 +158,21 @@ impl<'f> Session<'f> {
             .all(|&(id, _)| self.facts.is_clean(self.facts.node(id)))
     }
 
-    /// Notes that many names will be looked for in this directory that are not there. (Call it before the first.)
-    pub fn expect_searches(&self, id: NodeId) {
-        self.facts.node(id).put(SEARCHED, true);
+    /// Notes that many names will be looked for in vain in these directories, as far as there are any. (Say so before the
+    /// first is.)
+    pub fn expect_searches<'p>(&mut self, start: NodeId, paths: impl Iterator<Item = &'p Path>) {
+        let mut paths: Vec<&[u8]> = paths.map(|path| path.as_os_str().as_bytes()).collect();
+        // A directory comes before those in it.
+        paths.sort_unstable_by_key(|path| path.len());
+        for path in paths {
+            let found = self.aside(|session| {
+                let located = session.locate(start, path);
+                (session.status(&located), located.end)
+            });
+            if let (Status::Directory(..), End::At(node)) = found {
+                self.facts.node(node).put(SEARCHED, true);
+            }
+        }
     }
 
     /// What stands at a node.

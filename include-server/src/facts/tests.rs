@@ -155,7 +155,8 @@ fn the_permissions_of_a_searched_directory_are_watched_from_its_parent() {
         };
         node
     };
-    facts.session().expect_searches(node(&searched));
+    let listed = std::iter::once(searched.as_path());
+    facts.session().expect_searches(NodeId::ROOT, listed);
     for (path, expected) in [(searched.join("a.h"), "a"), (inner.join("b.h"), "b")] {
         assert_eq!(text(&facts, &path).as_deref(), Some(expected));
     }
