@@ -6,7 +6,11 @@ mod support;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 use support::{Client, Daemon, IncludeServer, Maker, peer, run, scratch, write_tree};
+
+/// Read twice it says so; a third time would be an error.
+const TWIN: &str = "#pragma once\n#ifdef TWO\n#error three\n#endif\n#ifdef ONE\n#define TWO 2\n#endif\n#define ONE\n";
 
 fn make_tree(root: &Path) {
     write_tree(
@@ -41,8 +45,20 @@ fn make_tree(root: &Path) {
                 "#include <deep.h>\n#include <inc.h>\n#include <vector>\n\
                  std::vector<int> v{INC, deep()}; const char *n = INC_FILE;\n",
             ),
+            ("inc/twin.h", TWIN),
+            ("src/twin.h", TWIN),
+            (
+                "src/twins.c",
+                "#include \"twin.h\"\n#include <twin.h>\n#include <twin.h>\nint t = TWO;\n",
+            ),
         ],
     );
+    // To gcc these are two files by their times alone.
+    for (name, seconds) in [("inc/twin.h", 5), ("src/twin.h", 7)] {
+        let file = fs::File::options().write(true).open(root.join(name));
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000 + seconds);
+        file.unwrap().set_modified(time).unwrap();
+    }
     std::os::unix::fs::symlink("inc/linked", root.join("link")).unwrap();
 }
 
@@ -84,6 +100,8 @@ fn same_products(compilers: [&str; 2], daemon_environment: &[(&str, &str)]) {
         format!("{c} -g -I{root}/link -c deep.c"),
         format!("{c} -g -I../link -c deep.c"),
         format!("{c} -g -O1 -ffile-prefix-map={root}=/p -I{root}/inc -c main.c"),
+        format!("{c} -g -I../inc -c twins.c"),
+        format!("{c} -g -I{root}/inc -c {root}/src/twins.c"),
         format!("{cxx} -O2 -g -std=c++17 -I{root}/src/../link -I../inc -c more.cc"),
     ];
     for line in &lines {

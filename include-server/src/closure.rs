@@ -17,11 +17,17 @@ pub struct ClosureFile {
     found: Arc<FoundFile>,
     /// Whether its text was read at least once; false when it was opened and an include guard made it do nothing.
     pub text_read: bool,
+    /// Empty lines that a server must be given at its end: see [`crate::entry::with_empty_lines`].
+    pub empty_lines: u32,
 }
 
 impl ClosureFile {
-    pub(crate) fn new(found: Arc<FoundFile>, text_read: bool) -> ClosureFile {
-        ClosureFile { found, text_read }
+    pub(crate) fn new(found: Arc<FoundFile>, text_read: bool, empty_lines: u32) -> ClosureFile {
+        ClosureFile {
+            found,
+            text_read,
+            empty_lines,
+        }
     }
 }
 

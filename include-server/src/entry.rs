@@ -16,6 +16,8 @@ pub enum Node {
         content: Arc<FileContent>,
         /// The absolute name by which the compiler knows it here.
         line: Option<Vec<u8>>,
+        /// Empty lines that go last: see [`with_empty_lines`].
+        empty_lines: u32,
     },
     /// A symbolic link.
     Link(Vec<u8>),
@@ -32,4 +34,13 @@ pub struct Entry {
     pub path: TreePath,
     /// What stands there.
     pub node: Node,
+}
+
+/// A file with empty lines at its end, which mean nothing. They keep gcc from taking it for an equal file that is read only
+/// once, where their times do that here and would not on a server.
+pub fn with_empty_lines(bytes: &[u8], count: u32) -> Vec<u8> {
+    let mut longer = Vec::with_capacity(bytes.len() + count as usize);
+    longer.extend_from_slice(bytes);
+    longer.resize(bytes.len() + count as usize, b'\n');
+    longer
 }

@@ -182,12 +182,12 @@ impl<'a> Builder<'a, '_> {
     }
 
     /// Whether a file is not the server's own. Notes the links on the way to it.
-    fn is_clients(&mut self, file: &ClosureFile) -> Result<bool, LayoutError> {
+    fn is_clients(&mut self, file: &'a ClosureFile) -> Result<bool, LayoutError> {
         let is_source = file.opened_by == SearchKind::Source;
         if self.system.holds(file.name.as_os_str().as_bytes()) && !is_source {
             return Ok(false);
         }
-        match self.walk.follow(&file.name)? {
+        match self.walk.follow(&file.name, file.node)? {
             Way::Client => Ok(true),
             Way::System if is_source => Err(LayoutError::SystemSource {
                 path: file.name.clone(),
@@ -198,9 +198,8 @@ impl<'a> Builder<'a, '_> {
 
     fn add(&mut self, file: &'a ClosureFile, with_line: bool) -> Result<(), LayoutError> {
         self.files.insert(file.node, &file.name);
-        if with_line == file.name.is_absolute()
-            && let Some(known) = file.entry.get()
-        {
+        let is_usual = with_line == file.name.is_absolute() && file.empty_lines == 0;
+        if is_usual && let Some(known) = file.entry.get() {
             self.nodes.push(Arc::clone(known));
             return Ok(());
         }
@@ -221,9 +220,13 @@ impl<'a> Builder<'a, '_> {
         let content = Arc::clone(&file.content);
         let entry = Arc::new(Entry {
             path,
-            node: Node::File { content, line },
+            node: Node::File {
+                content,
+                line,
+                empty_lines: file.empty_lines,
+            },
         });
-        if with_line == file.name.is_absolute() {
+        if is_usual {
             // Somebody else's is the same.
             let _ = file.entry.set(Arc::clone(&entry));
         }

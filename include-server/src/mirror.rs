@@ -46,6 +46,12 @@ pub enum MirrorError {
         /// The client's path.
         path: PathBuf,
     },
+    /// Stock's dialogue names files, and this one would have to be another for each compile.
+    #[error("{} is kept apart from an equal header by empty lines at its end", path.display())]
+    Twins {
+        /// The client's path.
+        path: PathBuf,
+    },
     /// `DISTCC_CLIENT_TMP` is not what stock's client can use.
     #[error("DISTCC_CLIENT_TMP={} is not an absolute path of one or two components", path.display())]
     Base {
@@ -280,12 +286,18 @@ impl Wanted {
             path: PathBuf::from(OsStr::from_bytes(path)),
         };
         Ok(match node {
-            Node::File { content, line } => {
+            // Another compile may be told of the same file without its empty lines, and there is one file for both.
+            Node::File { empty_lines, .. } if *empty_lines > 0 => {
+                return Err(MirrorError::Twins {
+                    path: PathBuf::from(OsStr::from_bytes(path)),
+                });
+            }
+            Node::File { content, line, .. } => {
                 let suffix: &[u8] = if line.is_some() { b".lzo.abs" } else { b".lzo" };
                 Self {
                     name: [path, suffix].concat(),
                     holds: Holds::File(*content.digest(), line.clone()),
-                    bytes: forms.block(content, line.as_deref()),
+                    bytes: forms.block(content, line.as_deref(), 0),
                 }
             }
             Node::Forcing => Self {

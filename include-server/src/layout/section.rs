@@ -1,4 +1,4 @@
-//! A layout as bytes for the wire. Owns the compressed forms of files that carry a `#line` directive.
+//! A layout as bytes for the wire. Owns the compressed forms of files that are not sent as they are.
 
 use std::sync::Arc;
 
@@ -7,18 +7,18 @@ use protocol::token::{Tag, put_body, put_token};
 use protocol::tree::{EntryContent, TreeEntry, put_entry};
 
 use super::Layout;
-use crate::entry::{Entry, Node};
+use crate::entry::{Entry, Node, with_empty_lines};
 use crate::files::FileContent;
 
-/// Compressed forms of files behind a `#line` directive, by content and name; shared by all requests. Forms without one
+/// Compressed forms of files behind a `#line` directive or before empty lines; shared by all requests. Forms without either
 /// belong to the content itself.
 #[derive(Default)]
 pub struct CompressedForms {
-    named: DashMap<NamedContent, Arc<[u8]>>,
+    changed: DashMap<ChangedContent, Arc<[u8]>>,
 }
 
-/// A content's digest, and the name in the directive before it.
-type NamedContent = ([u8; 32], Vec<u8>);
+/// A content's digest, the name in the directive before it, and the number of empty lines after it.
+type ChangedContent = ([u8; 32], Option<Vec<u8>>, u32);
 
 /// Forms kept at most. A large project has some 20,000 headers; past that, starting anew is cheap enough.
 const FORMS_KEPT: usize = 65_536;
@@ -26,20 +26,24 @@ const FORMS_KEPT: usize = 65_536;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl CompressedForms {
-    /// The LZO block of `content`, behind `#line 1 "name"` if there is a name.
-    pub fn block(&self, content: &FileContent, name: Option<&[u8]>) -> Arc<[u8]> {
-        let Some(name) = name else {
+    /// The LZO block of `content`, behind `#line 1 "name"` if there is a name, with so many empty lines at its end.
+    pub fn block(&self, content: &FileContent, name: Option<&[u8]>, empty_lines: u32) -> Arc<[u8]> {
+        if name.is_none() && empty_lines == 0 {
             return Arc::clone(content.compressed());
-        };
-        let key = (*content.digest(), name.to_vec());
-        if let Some(block) = self.named.get(&key) {
+        }
+        let key = (*content.digest(), name.map(<[u8]>::to_vec), empty_lines);
+        if let Some(block) = self.changed.get(&key) {
             return Arc::clone(&block);
         }
-        if self.named.len() >= FORMS_KEPT {
-            self.named.clear();
+        if self.changed.len() >= FORMS_KEPT {
+            self.changed.clear();
         }
-        let block: Arc<[u8]> = protocol::lzo::compress(&with_line(content.bytes(), name)).into();
-        self.named.insert(key, Arc::clone(&block));
+        let mut bytes = with_empty_lines(content.bytes(), empty_lines);
+        if let Some(name) = name {
+            bytes = with_line(&bytes, name);
+        }
+        let block: Arc<[u8]> = protocol::lzo::compress(&bytes).into();
+        self.changed.insert(key, Arc::clone(&block));
         block
     }
 }
@@ -65,9 +69,13 @@ impl Layout {
         );
         for Entry { path, node } in self.nodes.iter().map(|entry| &**entry) {
             match node {
-                Node::File { content, line } => {
+                Node::File {
+                    content,
+                    line,
+                    empty_lines,
+                } => {
                     put_body(&mut out, Tag::NAME, path.as_bytes());
-                    let block = forms.block(content, line.as_deref());
+                    let block = forms.block(content, line.as_deref(), *empty_lines);
                     put_body(&mut out, Tag::FILE, &block);
                 }
                 Node::Link(target) => {

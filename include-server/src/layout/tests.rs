@@ -78,7 +78,7 @@ impl Tree {
                     _ => SearchKind::Includer,
                 };
                 let hit = Hit::new(name.as_bytes(), node, Origin::Nowhere, kind);
-                ClosureFile::new(hit.file(&content), text_read)
+                ClosureFile::new(hit.file(&content), text_read, 0)
             })
             .collect();
         let closure = Closure {

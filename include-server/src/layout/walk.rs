@@ -56,6 +56,8 @@ pub(super) struct Walk<'a, 'f> {
     system: &'a RealDirectories,
     /// Ways through directories, by their address, to where they lead; each is kept, so that the address stays taken.
     ways: HashMap<usize, (Arc<Passage>, Position)>,
+    /// Where the directory parts of names lead.
+    directories: HashMap<&'a [u8], Position>,
     noted: Noted,
     noted_links: HashSet<NodeId>,
     noted_directories: HashSet<NodeId>,
@@ -74,6 +76,7 @@ impl<'a, 'f> Walk<'a, 'f> {
             start: Position::START,
             system,
             ways: HashMap::default(),
+            directories: HashMap::default(),
             noted: Noted::default(),
             noted_links: HashSet::default(),
             noted_directories: HashSet::default(),
@@ -97,9 +100,22 @@ impl<'a, 'f> Walk<'a, 'f> {
         self.session.path(node)
     }
 
-    /// Where `name` leads; relative names start in the working directory.
-    pub(super) fn follow(&mut self, name: &Path) -> Result<Way, LayoutError> {
+    /// Where `name` leads, under which this request has found the file `node`; relative names start in the working
+    /// directory.
+    pub(super) fn follow(&mut self, name: &'a Path, node: NodeId) -> Result<Way, LayoutError> {
         let bytes = name.as_os_str().as_bytes();
+        let slash = memchr::memrchr(b'/', bytes).map_or(0, |slash| slash + 1);
+        let (directory, last) = bytes.split_at(slash);
+        if let Some(&position) = self.directories.get(directory)
+            && self.session.parent(node) == position.at
+            && self
+                .path(node)
+                .strip_suffix(last)
+                .is_some_and(|rest| rest.ends_with(b"/"))
+        {
+            // No link at its end.
+            return self.way(position, name);
+        }
         let start = match bytes.first() {
             Some(b'/') => Position::START,
             _ => self.start,
@@ -119,6 +135,14 @@ impl<'a, 'f> Walk<'a, 'f> {
             (None, End::At(node)) if node != way.at => self.enter(way, node),
             (None, _) => way,
         };
+        if located.last.is_none() {
+            self.directories.insert(directory, way);
+        }
+        self.way(end, name)
+    }
+
+    /// Whose file stands at the end of `name`.
+    fn way(&self, end: Position, name: &Path) -> Result<Way, LayoutError> {
         if !end.in_system {
             return Ok(Way::Client);
         }

@@ -78,6 +78,7 @@ fn a_client_finds_what_the_layout_says() {
     let file = |line: Option<&str>| Node::File {
         content: content(directory.path(), "int x;"),
         line: line.map(|line| line.as_bytes().to_vec()),
+        empty_lines: 0,
     };
     let mirror = mirror();
     let layout = layout(vec![
@@ -124,6 +125,7 @@ fn what_was_named_is_never_changed() {
         let node = Node::File {
             content: content(directory.path(), &text),
             line: None,
+            empty_lines: 0,
         };
         let stable = ("/p/forcing_technique_271828", Node::Forcing);
         let names = mirror
@@ -143,6 +145,7 @@ fn a_directory_may_become_a_link() {
     let file = |text: &str| Node::File {
         content: content(directory.path(), text),
         line: None,
+        empty_lines: 0,
     };
     let as_directory = layout(vec![("/p/d/a.h", file("one"))]);
     let as_link = layout(vec![
@@ -165,6 +168,7 @@ fn a_file_that_somebody_removed_is_made_again() {
     let node = Node::File {
         content: content(directory.path(), "text"),
         line: None,
+        empty_lines: 0,
     };
     let layout = layout(vec![("/p/a.h", node)]);
     let names = mirror.names(&layout, &CompressedForms::default()).unwrap();
@@ -180,6 +184,7 @@ fn many_old_generations_are_removed() {
         let node = Node::File {
             content: content(directory.path(), &round.to_string()),
             line: None,
+            empty_lines: 0,
         };
         assert_eq!(
             sent(&mirror, &layout(vec![("/p/a.h", node)])),

@@ -144,7 +144,11 @@ pub fn scan_in<'s>(
 fn closure(world: &mut World<'_>) -> Closure {
     let entry = |record: usize| {
         let record = &world.records[record];
-        ClosureFile::new(Arc::clone(&record.file), record.text_read)
+        ClosureFile::new(
+            Arc::clone(&record.file),
+            record.text_read,
+            record.empty_lines,
+        )
     };
     let mut seen = HashSet::default();
     Closure {

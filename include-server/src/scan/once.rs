@@ -1,7 +1,8 @@
 //! Files that are read once: `#pragma once`, `#import`, and whose twin a file may be.
 //!
 //! To gcc a file is the same as one read before if size, modification time in seconds and content are equal; to clang if the inode
-//! is. On the server times and inodes are others, so what hangs on them declines.
+//! is. On the server times and inodes are others. Twins that gcc keeps apart by their times are sent with different numbers of
+//! empty lines at their ends, which mean nothing, so that it keeps them apart there too; whatever else hangs on times declines.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -11,8 +12,9 @@ use super::world::World;
 use crate::atom::Atom;
 use crate::closure::SearchKind;
 use crate::decline::Decline;
+use crate::entry::with_empty_lines;
 use crate::facts::NodeId;
-use crate::files::FileContent;
+use crate::files::{FileContent, FileStamp};
 
 impl World<'_> {
     /// Marks a record as read only once.
@@ -69,7 +71,7 @@ impl World<'_> {
         for &(other, how) in &self.looked_for {
             let taken_for_read = match other == record {
                 true => how != Some((name, kind)),
-                false => self.are_twins(other, record)?,
+                false => self.likeness(other, record)? != Likeness::Unlike,
             };
             if taken_for_read {
                 return Err(Decline::Unsupported {
@@ -95,13 +97,17 @@ impl World<'_> {
                         (other.name, other.file.node, &other.file.content),
                         (name, node, content)
                     ),
-                    Ok(false)
+                    Ok(Likeness::Unlike)
                 )
         })
     }
 
     /// Whether two records are one file for the compiler, here and on any server; an answer that would differ there declines.
     fn are_twins(&self, first: usize, second: usize) -> Result<bool, Decline> {
+        Ok(self.likeness(first, second)? == Likeness::One)
+    }
+
+    fn likeness(&self, first: usize, second: usize) -> Result<Likeness, Decline> {
         let (one, two) = (&self.records[first], &self.records[second]);
         self.are_one(
             (one.name, one.file.node, &one.file.content),
@@ -113,51 +119,91 @@ impl World<'_> {
         &self,
         one: (Atom, NodeId, &FileContent),
         two: (Atom, NodeId, &FileContent),
-    ) -> Result<bool, Decline> {
+    ) -> Result<Likeness, Decline> {
         let (stamp, other) = (one.2.stamp(), two.2.stamp());
-        let undecided = || Decline::EqualOnceHeaders {
-            first: path(one.0),
-            second: path(two.0),
-        };
-        // Texts differ when the first file was deleted during the scan and the second got its inode.
-        if (stamp.device, stamp.inode) == (other.device, other.inode)
-            && one.2.bytes() == two.2.bytes()
-        {
-            if stamp.links == 1 || one.1 == two.1 {
-                return Ok(true);
-            }
+        if stamp.size != other.size || one.2.bytes() != two.2.bytes() {
+            // The first file may have been deleted during the scan, and the second got its inode.
+            return Ok(Likeness::Unlike);
+        }
+        if (stamp.device, stamp.inode) == (other.device, other.inode) {
             // Hard links become two files on the server.
-            return Err(undecided());
+            return match stamp.links == 1 || one.1 == two.1 {
+                true => Ok(Likeness::One),
+                false => Err(undecided(one.0, two.0)),
+            };
         }
         if self.configuration.compiler.is_clang() {
-            return Ok(false);
+            return Ok(Likeness::Unlike);
         }
-        if stamp.size == other.size && one.2.bytes() == two.2.bytes() {
-            return Err(undecided());
+        let seconds = |stamp: &FileStamp| stamp.modified.div_euclid(1_000_000_000);
+        match seconds(stamp) != seconds(other) && ends_in_a_line(one.2.bytes()) {
+            true => Ok(Likeness::Apart),
+            false => Err(undecided(one.0, two.0)),
         }
-        Ok(false)
     }
 
-    /// At the end: a file that became read-only-once after its twin was read is as undecidable.
-    pub(super) fn check_twins(&self) -> Result<(), Decline> {
+    /// At the end: files that were read before a twin of theirs became one that is read only once are looked at again, and
+    /// twins that are kept apart get different numbers of empty lines.
+    pub(super) fn check_twins(&mut self) -> Result<(), Decline> {
         if self.configuration.compiler.is_clang() || self.once_by_size.is_empty() {
             return Ok(());
         }
+        for at in 0..self.order.len() {
+            let record = self.order[at];
+            let size = self.records[record].file.content.stamp().size;
+            let mut taken = Vec::new();
+            for &other in self.once_by_size.get(&size).into_iter().flatten() {
+                if other != record && self.likeness(other, record)? == Likeness::Apart {
+                    taken.push(self.records[other].empty_lines);
+                }
+            }
+            if taken.contains(&self.records[record].empty_lines) {
+                let most = taken.iter().max().copied().unwrap_or_default();
+                self.records[record].empty_lines = most + 1;
+            }
+        }
+        self.check_empty_lines()
+    }
+
+    /// Declines when a file with its empty lines becomes equal to another.
+    fn check_empty_lines(&self) -> Result<(), Decline> {
         for &record in &self.order {
             let this = &self.records[record];
-            let once = self
-                .once_by_size
-                .get(&this.file.content.stamp().size)
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            for &other in once {
-                if other != record {
-                    self.are_twins(other, record)?;
-                }
+            if this.empty_lines == 0 {
+                continue;
+            }
+            let sent = with_empty_lines(this.file.content.bytes(), this.empty_lines);
+            let mut others = self.order.iter().map(|&other| &self.records[other]);
+            if let Some(other) = others.find(|other| **other.file.content.bytes() == *sent) {
+                return Err(undecided(this.name, other.name));
             }
         }
         Ok(())
     }
+}
+
+/// What two files are to each other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Likeness {
+    /// One file.
+    One,
+    /// Equal ones that the compiler keeps apart by their times.
+    Apart,
+    /// Two files.
+    Unlike,
+}
+
+fn undecided(first: Atom, second: Atom) -> Decline {
+    Decline::EqualOnceHeaders {
+        first: path(first),
+        second: path(second),
+    }
+}
+
+/// Whether an empty line may follow: the last line is complete and does not go on.
+fn ends_in_a_line(bytes: &[u8]) -> bool {
+    let text = bytes.trim_ascii_end();
+    bytes.ends_with(b"\n") && !text.ends_with(b"\\") && !text.ends_with(b"??/")
 }
 
 fn path(name: Atom) -> PathBuf {

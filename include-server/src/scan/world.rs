@@ -33,6 +33,8 @@ pub(super) struct Record {
     pub(super) listed: bool,
     /// Whether its text was ever read.
     pub(super) text_read: bool,
+    /// Empty lines that keep it apart from its twins.
+    pub(super) empty_lines: u32,
     /// One more than the index of its last note.
     pub(super) touch: usize,
 }
@@ -276,6 +278,7 @@ impl<'s> World<'s> {
             once: false,
             listed: false,
             text_read: false,
+            empty_lines: 0,
             touch: 0,
         });
         self.by_name.insert(name, record);
