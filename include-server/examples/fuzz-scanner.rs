@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use differential::campaign::{Plan, Report, case, run, scratch_directory};
 use differential::judge::{Judge, Way};
+use include_server::facts::Freshness;
 
 /// Compare the scanner with a compiler on random translation units.
 #[derive(Debug, Parser)]
@@ -38,6 +39,9 @@ struct Arguments {
     /// Stop a thread after so many failures.
     #[arg(long, default_value_t = 10)]
     failures: usize,
+    /// Be sure of what is remembered by inotify instead of by stat.
+    #[arg(long)]
+    watch: bool,
     /// Only the case with this number.
     #[arg(long)]
     only: Option<u64>,
@@ -59,6 +63,10 @@ fn main() -> ExitCode {
         setups: arguments.setups,
         failures: arguments.failures,
         directory: scratch_directory(&format!("{job}")),
+        freshness: match arguments.watch {
+            true => Freshness::Watch,
+            false => Freshness::Stat,
+        },
         progress: true,
     };
     if let (Some(number), Some(directory)) = (arguments.only, &arguments.keep) {
@@ -103,10 +111,11 @@ fn keep(plan: &Plan, number: u64) -> ExitCode {
         directory,
         ..plan.clone()
     };
-    let (case, _) = case(&plan, number).expect("a case");
+    let (case, _) = case(&plan, number, &plan.directory).expect("a case");
     case.plant(&plan.directory).expect("a tree");
-    let mut judge = Judge::new(&plan.directory);
+    std::thread::sleep(differential::case::SETTLED);
+    let mut judge = Judge::new(plan.freshness);
     println!("{} {:?}", plan.compiler, case.arguments());
-    println!("{:#?}", judge.judge(&case, Way::Driver));
+    println!("{:#?}", judge.judge(&case, &plan.directory, Way::Driver));
     ExitCode::SUCCESS
 }

@@ -6,6 +6,7 @@ mod differential;
 
 use differential::campaign::{Plan, run, scratch_directory};
 use differential::judge::is_installed;
+use include_server::facts::Freshness;
 
 /// Runs so many cases, none of which may differ.
 #[track_caller]
@@ -27,6 +28,7 @@ fn no_difference(compiler: &str, cases: u64) {
         setups: 12,
         failures: 1,
         directory: directory.clone(),
+        freshness: Freshness::Stat,
         progress: false,
     };
     let report = run(&plan).expect("a directory to work in");

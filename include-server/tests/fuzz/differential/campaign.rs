@@ -1,12 +1,14 @@
 //! Many cases in a row: what they showed, and each failure made small.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::case::{Case, plant_leaves};
+use include_server::facts::Freshness;
+
+use super::case::{Case, SETTLED, plant_leaves};
 use super::generate;
 use super::judge::{Judge, Verdict, Way};
 use super::random::Random;
@@ -28,6 +30,8 @@ pub struct Plan {
     pub failures: usize,
     /// The directory to work in; it is emptied.
     pub directory: PathBuf,
+    /// How the scanner is sure of what it remembers.
+    pub freshness: Freshness,
     /// Whether to say on stderr how far it is.
     pub progress: bool,
 }
@@ -37,6 +41,8 @@ pub struct Plan {
 pub struct Report {
     /// Cases judged.
     pub cases: u64,
+    /// Compiles that came before one of them, each scanned with and without memory.
+    pub relatives: u64,
     /// Cases in which both read the same files.
     pub equal: u64,
     /// Files in those.
@@ -91,8 +97,9 @@ fn list(
 }
 
 impl Report {
-    fn add(&mut self, number: u64, verdict: &Verdict) {
+    fn add(&mut self, number: u64, case: &Case, verdict: &Verdict) {
         self.cases += 1;
+        self.relatives += case.relatives.len() as u64;
         match verdict {
             Verdict::Equal(files) => {
                 self.equal += 1;
@@ -100,13 +107,14 @@ impl Report {
             }
             Verdict::Declined(why) => count(&mut self.declined, number, why),
             Verdict::Rejected(why) => count(&mut self.rejected, number, why),
-            Verdict::Different(_) | Verdict::Panicked(_) => {}
+            Verdict::Different(_) | Verdict::Forgetful(_) | Verdict::Panicked(_) => {}
         }
     }
 
     /// Takes in another run's.
     pub fn merge(&mut self, other: Report) {
         self.cases += other.cases;
+        self.relatives += other.relatives;
         self.equal += other.equal;
         self.files += other.files;
         merge(&mut self.rejected, other.rejected);
@@ -129,8 +137,9 @@ impl std::fmt::Display for Report {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(
             out,
-            "{} cases: {} equal ({} files), {} declined, {} rejected by the compiler, {} different",
+            "{} cases with {} relatives: {} equal ({} files), {} declined, {} rejected by the compiler, {} different",
             self.cases,
+            self.relatives,
             self.equal,
             self.files,
             self.declines(),
@@ -171,19 +180,32 @@ fn kind_of(message: &str) -> String {
     kind.chars().take(100).collect()
 }
 
-/// One case and the way its compiler is asked.
-pub fn case(plan: &Plan, number: u64) -> Option<(Case, Way)> {
+/// One case and the way its compiler is asked. `cwd` is where it will be planted.
+pub fn case(plan: &Plan, number: u64, cwd: &Path) -> Option<(Case, Way)> {
     let mut random = Random::new(plan.seed, number + 1);
-    let setup = random.below(plan.setups as usize) as u64;
-    let setup = Setup::random(
-        &plan.compiler,
-        &mut Random::new(plan.seed, u64::MAX - setup),
-    );
+    let setups = |number: usize| {
+        let mut random = Random::new(plan.seed, u64::MAX - number as u64);
+        Setup::random(&plan.compiler, &mut random)
+    };
+    let setup = setups(random.below(plan.setups as usize));
+    let other = setups(random.below(plan.setups as usize));
     let way = match random.percent(2) {
         true => Way::Driver,
         false => Way::Cheap,
     };
-    Some((generate::case(&setup, &mut random, &plan.directory)?, way))
+    Some((generate::case(&setup, &other, &mut random, cwd)?, way))
+}
+
+/// Trees that are planted before the first of them is judged, so that each is old enough.
+const SLOTS: usize = 5;
+
+/// A case in its directory.
+struct Planted {
+    number: u64,
+    case: Case,
+    way: Way,
+    cwd: PathBuf,
+    at: Instant,
 }
 
 /// Runs the plan.
@@ -191,23 +213,34 @@ pub fn run(plan: &Plan) -> io::Result<Report> {
     if plan.directory.exists() {
         std::fs::remove_dir_all(&plan.directory)?;
     }
-    plant_leaves(&plan.directory)?;
-    let mut judge = Judge::new(&plan.directory.canonicalize()?);
+    let mut free: VecDeque<PathBuf> = (0..SLOTS)
+        .map(|slot| {
+            let cwd = plan.directory.join(slot.to_string());
+            plant_leaves(&cwd)?;
+            cwd.canonicalize()
+        })
+        .collect::<io::Result<_>>()?;
+    let mut judge = Judge::new(plan.freshness);
     let mut report = Report::default();
-    let began = Instant::now();
-    let mut told = Instant::now();
-    for number in plan.cases.clone() {
-        let Some((case, way)) = case(plan, number) else {
-            continue;
-        };
-        // Names that an expansion made may stand in each other's way.
-        if case.plant(&plan.directory).is_err() {
-            continue;
+    let mut progress = Progress::new(plan);
+    let mut waiting: VecDeque<Planted> = VecDeque::new();
+    let mut numbers = plan.cases.clone();
+    loop {
+        while let Some(cwd) = free.pop_front() {
+            let Some(number) = numbers.next() else { break };
+            match plant(plan, number, &cwd) {
+                Some(planted) => waiting.push_back(planted),
+                None => free.push_back(cwd),
+            }
         }
-        let verdict = judge.judge(&case, way);
-        report.add(number, &verdict);
+        let Some(planted) = waiting.pop_front() else {
+            break;
+        };
+        std::thread::sleep(SETTLED.saturating_sub(planted.at.elapsed()));
+        let verdict = judge.judge(&planted.case, &planted.cwd, planted.way);
+        report.add(planted.number, &planted.case, &verdict);
         if verdict.is_failure() {
-            let failure = examine(plan, number, &case, &verdict, &mut judge)?;
+            let failure = examine(plan, &planted, &verdict, &mut judge)?;
             if plan.progress {
                 eprintln!("{failure}");
             }
@@ -216,57 +249,88 @@ pub fn run(plan: &Plan) -> io::Result<Report> {
                 break;
             }
         }
-        if plan.progress && told.elapsed() > Duration::from_secs(20) {
-            told = Instant::now();
-            let rate = report.cases as f64 / began.elapsed().as_secs_f64();
-            eprintln!(
-                "case {number}: {} equal, {} declined, {} rejected, {} different, {rate:.0} a second",
-                report.equal,
-                report.declines(),
-                report.rejections(),
-                report.failures.len()
-            );
-        }
+        progress.tell(&report, planted.number);
+        free.push_back(planted.cwd);
     }
     Ok(report)
+}
+
+/// Puts a case where it belongs, unless there is none, or names that an expansion made stand in each other's way.
+fn plant(plan: &Plan, number: u64, cwd: &Path) -> Option<Planted> {
+    let (case, way) = case(plan, number, cwd)?;
+    case.plant(cwd).ok()?;
+    Some(Planted {
+        number,
+        case,
+        way,
+        cwd: cwd.into(),
+        at: Instant::now(),
+    })
+}
+
+/// Says on stderr how far a run is.
+struct Progress {
+    wanted: bool,
+    began: Instant,
+    told: Instant,
+}
+
+impl Progress {
+    fn new(plan: &Plan) -> Progress {
+        Progress {
+            wanted: plan.progress,
+            began: Instant::now(),
+            told: Instant::now(),
+        }
+    }
+
+    fn tell(&mut self, report: &Report, number: u64) {
+        if !self.wanted || self.told.elapsed() < Duration::from_secs(20) {
+            return;
+        }
+        self.told = Instant::now();
+        let rate = report.cases as f64 / self.began.elapsed().as_secs_f64();
+        eprintln!(
+            "case {number}: {} equal, {} declined, {} rejected, {} different, {rate:.0} a second",
+            report.equal,
+            report.declines(),
+            report.rejections(),
+            report.failures.len()
+        );
+    }
 }
 
 /// A failure for a person: how to repeat it, both sides, and a test to paste.
 fn examine(
     plan: &Plan,
-    number: u64,
-    case: &Case,
+    planted: &Planted,
     verdict: &Verdict,
     judge: &mut Judge,
 ) -> io::Result<String> {
+    let (case, cwd) = (&planted.case, planted.cwd.as_path());
     let mut text = format!(
-        "FAILURE: --compiler {} --seed {} --setups {} --only {number}\n",
-        plan.compiler, plan.seed, plan.setups
+        "FAILURE: --compiler {} --seed {} --setups {} --only {}\n",
+        plan.compiler, plan.seed, plan.setups, planted.number
     );
     // Writing to a string does not fail.
     let _ = writeln!(text, "first seen: {verdict:?}");
     judge.refresh();
-    let again = judge.judge(case, Way::Driver);
+    let again = judge.judge(case, cwd, Way::Driver);
     if !again.is_failure() {
         let _ = writeln!(
             text,
-            "a scanner that remembers nothing, beside the driver: {again:?} (so memory, or cc1 without the driver, is at fault)"
+            "a scanner that remembers no case before it, beside the driver: {again:?} (so that memory, or cc1 without the driver, is at fault)"
         );
         return Ok(text);
     }
-    let small = shrink(case, &again, judge);
-    small.plant(judge.cwd())?;
-    judge.refresh();
-    let _ = writeln!(
-        text,
-        "small, -E -MD: {:?}",
-        judge.judge(&small, Way::Driver)
-    );
-    let _ = writeln!(
-        text,
-        "small, -M:     {:?}",
-        judge.judge(&small, Way::RuleOnly)
-    );
+    let small = shrink(case, &again, judge, cwd);
+    small.plant(cwd)?;
+    std::thread::sleep(SETTLED);
+    for (name, way) in [("-E -MD", Way::Driver), ("-M", Way::RuleOnly)] {
+        judge.refresh();
+        let verdict = judge.judge(&small, cwd, way);
+        let _ = writeln!(text, "small, {name}: {verdict:?}");
+    }
     text.push_str(&small.as_test());
     Ok(text)
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use super::setup::Setup;
 
@@ -14,6 +15,8 @@ pub enum Content {
     File(Vec<u8>),
     /// A symbolic link with its target.
     Link(String),
+    /// Another name of a file before it, which is named relative to the working directory.
+    HardLink(String),
     /// An empty directory.
     Directory,
 }
@@ -27,6 +30,17 @@ pub struct Entry {
     pub content: Content,
 }
 
+/// Another compile in the same tree.
+#[derive(Clone, Debug)]
+pub struct Relative {
+    /// See [`Case::setup`].
+    pub setup: Setup,
+    /// See [`Case::options`].
+    pub options: Vec<Vec<String>>,
+    /// The name of the source.
+    pub source: String,
+}
+
 /// One compile. Besides its tree there are always the empty files `leaf/l0.h`, `leaf/l1.h`, ...
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -36,7 +50,12 @@ pub struct Case {
     pub options: Vec<Vec<String>>,
     /// The tree. The source is one of the files.
     pub tree: Vec<Entry>,
+    /// Compiles that the same scanner sees before it.
+    pub relatives: Vec<Relative>,
 }
+
+/// A tree this old is believed to be as it is: what was written a moment ago may be written again without a sign.
+pub const SETTLED: Duration = Duration::from_millis(30);
 
 /// Leaf headers that a working directory has.
 pub const LEAVES: usize = 1500;
@@ -50,15 +69,7 @@ pub fn plant_leaves(cwd: &Path) -> io::Result<()> {
 impl Case {
     /// All options and the source, without the compiler's name.
     pub fn arguments(&self) -> Vec<String> {
-        let mut words: Vec<String> = self
-            .setup
-            .flags
-            .iter()
-            .map(|flag| flag.to_string())
-            .collect();
-        words.extend(self.options.iter().flatten().cloned());
-        words.push(self.setup.language.source().into());
-        words
+        arguments(&self.setup, &self.options, self.setup.language.source())
     }
 
     /// Replaces what `cwd` holds, except the leaves, with the tree.
@@ -81,6 +92,7 @@ impl Case {
             match &entry.content {
                 Content::File(bytes) => fs::write(path, bytes)?,
                 Content::Link(target) => std::os::unix::fs::symlink(target, path)?,
+                Content::HardLink(target) => fs::hard_link(cwd.join(target), path)?,
                 Content::Directory => fs::create_dir_all(path)?,
             }
         }
@@ -91,14 +103,31 @@ impl Case {
     pub fn as_test(&self) -> String {
         let mut text = String::new();
         let mut leaves = Vec::new();
-        let words: Vec<String> = self.arguments().iter().map(|word| quoted(word)).collect();
+        let command = |words: Vec<String>| {
+            let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+            format!("{:?}", words.join(" "))
+        };
+        let main = command(self.arguments());
         // Writing to a string does not fail.
-        let _ = writeln!(
-            text,
-            "check(&[{:?}], {:?}, concat!(",
-            self.setup.compiler,
-            words.join(" ")
-        );
+        let _ = match self.relatives.is_empty() {
+            true => writeln!(text, "check(&[{:?}], {main}, concat!(", self.setup.compiler),
+            false => {
+                let relatives = self.relatives.iter().map(|relative| {
+                    command(arguments(
+                        &relative.setup,
+                        &relative.options,
+                        &relative.source,
+                    ))
+                });
+                let commands: Vec<String> = relatives.chain([main]).collect();
+                writeln!(
+                    text,
+                    "check_after({:?}, &[{}], concat!(",
+                    self.setup.compiler,
+                    commands.join(", ")
+                )
+            }
+        };
         for entry in &self.tree {
             match &entry.content {
                 Content::File(bytes) => {
@@ -116,6 +145,9 @@ impl Case {
                 Content::Link(target) => {
                     let _ = writeln!(text, "    \"//- {} -> {target}\\n\",", entry.name);
                 }
+                Content::HardLink(target) => {
+                    let _ = writeln!(text, "    \"//- {} => {target}\\n\",", entry.name);
+                }
                 Content::Directory => {
                     let _ = writeln!(text, "    \"//- {}/\\n\",", entry.name);
                 }
@@ -129,6 +161,15 @@ impl Case {
         text.push_str("));\n");
         text
     }
+}
+
+/// All options and the source, without the compiler's name.
+pub fn arguments(setup: &Setup, options: &[Vec<String>], source: &str) -> Vec<String> {
+    let flags = setup.flags.iter().map(|flag| flag.to_string());
+    let mut words: Vec<String> = flags.collect();
+    words.extend(options.iter().flatten().cloned());
+    words.push(source.into());
+    words
 }
 
 fn quoted(word: &str) -> String {

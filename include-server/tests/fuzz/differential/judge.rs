@@ -7,10 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use include_server::answer::{Answerer, Doubt};
+use include_server::closure::{Closure, ClosureFile};
 use include_server::facts::Freshness;
+use include_server::file_table::FileTable;
+use include_server::options::Options;
+use include_server::scan::scan;
 use protocol::include_dialogue::Query;
 
-use super::case::Case;
+use super::case::{Case, arguments};
 use super::setup::Setup;
 
 /// What a case shows.
@@ -24,6 +28,8 @@ pub enum Verdict {
     Rejected(String),
     /// They differ.
     Different(Difference),
+    /// What the scanner remembers changes its answer about one of the compiles.
+    Forgetful(Memory),
     /// The scanner failed in itself.
     Panicked(String),
 }
@@ -31,7 +37,10 @@ pub enum Verdict {
 impl Verdict {
     /// Whether the scanner is wrong.
     pub fn is_failure(&self) -> bool {
-        matches!(self, Verdict::Different(_) | Verdict::Panicked(_))
+        matches!(
+            self,
+            Verdict::Different(_) | Verdict::Forgetful(_) | Verdict::Panicked(_)
+        )
     }
 }
 
@@ -42,6 +51,17 @@ pub struct Difference {
     pub missing: Vec<String>,
     /// Only the scanner reports these.
     pub extra: Vec<String>,
+}
+
+/// Two answers of the scanner about one compile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// The source.
+    pub source: String,
+    /// What a scanner says that has seen other compiles, as far as the other does not.
+    pub remembered: Vec<String>,
+    /// What one says that remembers nothing, as far as the other does not.
+    pub fresh: Vec<String>,
 }
 
 /// How the compiler is asked.
@@ -55,107 +75,130 @@ pub enum Way {
     RuleOnly,
 }
 
-/// Compares answers in one working directory.
+/// Compares answers.
 pub struct Judge {
-    cwd: PathBuf,
     environment: Vec<Vec<u8>>,
+    freshness: Freshness,
     answerer: Answerer,
+    /// What queries mean, for scans that remember nothing else.
+    options: Options,
+    meanings: FileTable,
     inner: HashMap<Setup, Option<Vec<String>>>,
 }
 
 impl Judge {
-    /// A judge for cases that are planted in `cwd`, with a scanner that knows nothing yet.
-    pub fn new(cwd: &Path) -> Judge {
+    /// A judge with a scanner that knows nothing yet.
+    pub fn new(freshness: Freshness) -> Judge {
         let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/bin:/bin".into());
         Judge {
-            cwd: cwd.to_owned(),
             environment: vec![format!("PATH={path}").into_bytes()],
-            answerer: answerer(),
+            freshness,
+            answerer: answerer(freshness),
+            options: Options::new(Vec::new()).expect("a temporary directory"),
+            meanings: FileTable::new(),
             inner: HashMap::new(),
         }
     }
 
     /// Forgets all that the scanner remembers.
     pub fn refresh(&mut self) {
-        self.answerer = answerer();
-    }
-
-    /// The working directory.
-    pub fn cwd(&self) -> &Path {
-        &self.cwd
+        self.answerer = answerer(self.freshness);
     }
 
     /// Compares the answers for a case that is planted.
-    pub fn judge(&mut self, case: &Case, way: Way) -> Verdict {
-        let ours = self.scan(case);
-        let theirs = self.reference(case, way);
+    pub fn judge(&mut self, case: &Case, cwd: &Path, way: Way) -> Verdict {
+        for relative in &case.relatives {
+            let words = arguments(&relative.setup, &relative.options, &relative.source);
+            let query = self.query(&relative.setup, words, cwd);
+            if let Err(verdict) = self.scan(&query, &relative.source) {
+                return verdict;
+            }
+        }
+        let query = self.query(&case.setup, case.arguments(), cwd);
+        let ours = match self.scan(&query, case.setup.language.source()) {
+            Ok(ours) => ours.map(|closure| names(&closure, case.setup.traits().clang)),
+            Err(verdict) => return verdict,
+        };
+        let theirs = self.reference(case, cwd, way);
         match (ours, theirs) {
-            (Err(Doubt::Panic(why)), _) => Verdict::Panicked(why),
             (_, Err(why)) => Verdict::Rejected(why),
-            (Err(doubt), Ok(_)) => Verdict::Declined(doubt.to_string()),
-            (Ok(ours), Ok(theirs)) => match self.compare(&ours, &theirs) {
+            (Err(doubt), Ok(_)) => Verdict::Declined(doubt),
+            (Ok(ours), Ok(theirs)) => match compare(&ours, &theirs, cwd) {
                 // Where -M and the compile differ, a server may be given the files of both.
                 Verdict::Different(difference) if difference.missing.is_empty() => self
-                    .reference(case, Way::RuleOnly)
+                    .reference(case, cwd, Way::RuleOnly)
                     .map(|also| theirs.union(&also).cloned().collect())
                     .map_or(Verdict::Different(difference), |both: BTreeSet<String>| {
-                        self.compare(&ours, &both)
+                        compare(&ours, &both, cwd)
                     }),
                 verdict => verdict,
             },
         }
     }
 
-    fn compare(&self, ours: &BTreeSet<String>, theirs: &BTreeSet<String>) -> Verdict {
-        if ours == theirs {
-            return Verdict::Equal(ours.len());
+    fn query(&self, setup: &Setup, words: Vec<String>, cwd: &Path) -> Query {
+        let mut argv = vec![setup.compiler.clone().into_bytes()];
+        argv.extend(words.into_iter().map(String::into_bytes));
+        argv.push(b"-c".to_vec());
+        Query {
+            cwd: cwd.as_os_str().as_bytes().to_vec(),
+            environment: Some(self.environment.clone()),
+            argv,
         }
-        let real = |names: &BTreeSet<String>| -> BTreeSet<PathBuf> {
-            names
-                .iter()
-                .map(|name| self.cwd.join(name))
-                .map(|path| path.canonicalize().unwrap_or(path))
-                .collect()
+    }
+
+    /// What the scanner says, which must be what one says that remembers nothing.
+    fn scan(&self, query: &Query, source: &str) -> Result<Result<Closure, String>, Verdict> {
+        let remembered = match self.answerer.answer(query) {
+            Ok(answer) => Ok(answer.closure.clone()),
+            Err(Doubt::Panic(why)) => return Err(Verdict::Panicked(why)),
+            Err(doubt) => Err(doubt.to_string()),
         };
-        let (real_ours, real_theirs) = (real(ours), real(theirs));
-        if real_ours == real_theirs {
-            return Verdict::Equal(ours.len());
+        let fresh = self.scan_freshly(query)?;
+        let (one, other) = (lines(&remembered), lines(&fresh));
+        if one == other {
+            return Ok(remembered);
         }
-        let shown = |path: &PathBuf| {
-            let path = path.strip_prefix(&self.cwd).unwrap_or(path);
-            path.display().to_string()
+        let only = |these: &[String], those: &[String]| {
+            let lines = these.iter().filter(|line| !those.contains(line));
+            let lines: Vec<String> = lines.cloned().collect();
+            match lines.is_empty() {
+                true => vec!["(in another order)".to_string()],
+                false => lines,
+            }
         };
-        Verdict::Different(Difference {
-            missing: real_theirs.difference(&real_ours).map(shown).collect(),
-            extra: real_ours.difference(&real_theirs).map(shown).collect(),
+        Err(Verdict::Forgetful(Memory {
+            source: source.into(),
+            remembered: only(&one, &other),
+            fresh: only(&other, &one),
+        }))
+    }
+
+    /// As a scanner without memory, on a thread without memory.
+    fn scan_freshly(&self, query: &Query) -> Result<Result<Closure, String>, Verdict> {
+        let mut session = self.meanings.facts().session();
+        let meaning = match self.options.interpret(query, &mut session) {
+            Ok(meaning) => meaning,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        std::thread::scope(|scope| {
+            let body = || scan(&meaning.unit, &meaning.configuration, &FileTable::new());
+            let thread = std::thread::Builder::new().stack_size(16 << 20);
+            let thread = thread.spawn_scoped(scope, body).expect("a thread");
+            match thread.join() {
+                Ok(closure) => Ok(closure.map_err(|decline| decline.to_string())),
+                Err(_) => Err(Verdict::Panicked("without memory".into())),
+            }
         })
     }
 
-    /// The names that the scanner reports.
-    fn scan(&self, case: &Case) -> Result<BTreeSet<String>, Doubt> {
-        let mut argv = vec![case.setup.compiler.clone().into_bytes()];
-        argv.extend(case.arguments().into_iter().map(String::into_bytes));
-        argv.push(b"-c".to_vec());
-        let query = Query {
-            cwd: self.cwd.as_os_str().as_bytes().to_vec(),
-            environment: Some(self.environment.clone()),
-            argv,
-        };
-        let answer = self.answerer.answer(&query)?;
-        let closure = &answer.closure;
-        let mut files: Vec<_> = closure.files.iter().collect();
-        if case.setup.traits().clang {
-            // clang lists what __has_include finds; gcc does not.
-            files.extend(&closure.has_include_hits);
-        }
-        let name = |file: &&include_server::closure::ClosureFile| {
-            plain(&String::from_utf8_lossy(file.name.as_os_str().as_bytes()))
-        };
-        Ok(files.iter().map(name).collect())
-    }
-
     /// The names that the compiler reports, or its first error.
-    pub fn reference(&mut self, case: &Case, way: Way) -> Result<BTreeSet<String>, String> {
+    pub fn reference(
+        &mut self,
+        case: &Case,
+        cwd: &Path,
+        way: Way,
+    ) -> Result<BTreeSet<String>, String> {
         let mut command = match way {
             Way::Cheap => self.inner_command(case),
             _ => None,
@@ -171,7 +214,7 @@ impl Judge {
         });
         let output = command
             .arg("-w")
-            .current_dir(&self.cwd)
+            .current_dir(cwd)
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -183,7 +226,7 @@ impl Judge {
             let line = text.lines().find(|line| line.contains("error: "));
             return Err(line.unwrap_or(&text).trim().into());
         }
-        let rule = std::fs::read(self.cwd.join("x.d")).map_err(|error| error.to_string())?;
+        let rule = std::fs::read(cwd.join("x.d")).map_err(|error| error.to_string())?;
         Ok(rule_names(&String::from_utf8_lossy(&rule)))
     }
 
@@ -202,8 +245,66 @@ impl Judge {
     }
 }
 
-fn answerer() -> Answerer {
-    Answerer::new(Vec::new(), Freshness::Stat, None).expect("a temporary directory")
+fn compare(ours: &BTreeSet<String>, theirs: &BTreeSet<String>, cwd: &Path) -> Verdict {
+    if ours == theirs {
+        return Verdict::Equal(ours.len());
+    }
+    let real = |names: &BTreeSet<String>| -> BTreeSet<PathBuf> {
+        names
+            .iter()
+            .map(|name| cwd.join(name))
+            .map(|path| path.canonicalize().unwrap_or(path))
+            .collect()
+    };
+    let (real_ours, real_theirs) = (real(ours), real(theirs));
+    if real_ours == real_theirs {
+        return Verdict::Equal(ours.len());
+    }
+    let shown = |path: &PathBuf| {
+        let path = path.strip_prefix(cwd).unwrap_or(path);
+        path.display().to_string()
+    };
+    Verdict::Different(Difference {
+        missing: real_theirs.difference(&real_ours).map(shown).collect(),
+        extra: real_ours.difference(&real_theirs).map(shown).collect(),
+    })
+}
+
+/// The names of a closure, as the compiler would print them.
+fn names(closure: &Closure, clang: bool) -> BTreeSet<String> {
+    let mut files: Vec<_> = closure.files.iter().collect();
+    if clang {
+        // clang lists what __has_include finds; gcc does not.
+        files.extend(&closure.has_include_hits);
+    }
+    let name =
+        |file: &&ClosureFile| plain(&String::from_utf8_lossy(file.name.as_os_str().as_bytes()));
+    files.iter().map(name).collect()
+}
+
+/// All of an answer that must not depend on memory.
+fn lines(answer: &Result<Closure, String>) -> Vec<String> {
+    let closure = match answer {
+        Ok(closure) => closure,
+        Err(why) => return vec![format!("declined: {why}")],
+    };
+    let line = |what: &str, file: &ClosureFile| {
+        format!(
+            "{what} {:?} {:?} {}",
+            file.name, file.opened_by, file.text_read
+        )
+    };
+    let files = closure.files.iter().map(|file| line("file", file));
+    let hits = closure.has_include_hits.iter();
+    let hits = hits.map(|file| line("hit", file));
+    let mut absent = closure.probed_absent();
+    absent.sort();
+    let absent = absent.iter().map(|path| format!("absent {path:?}"));
+    files.chain(hits).chain(absent).collect()
+}
+
+fn answerer(freshness: Freshness) -> Answerer {
+    Answerer::new(Vec::new(), freshness, None).expect("a temporary directory")
 }
 
 /// What the driver would start, without looking at anything but the setup. clang's driver does it all in one process.

@@ -1,6 +1,8 @@
 //! Makes a failing case small: fewer options, files, lines, and then tokens, as long as it fails.
 
-use super::case::{Case, Content, Entry};
+use std::path::Path;
+
+use super::case::{Case, Content, Entry, SETTLED};
 use super::judge::{Judge, Verdict, Way};
 
 /// Tries a smaller case at most so many times.
@@ -8,13 +10,16 @@ const TRIES: usize = 3000;
 
 struct Shrinker<'j> {
     judge: &'j mut Judge,
+    cwd: &'j Path,
     tries: usize,
     /// A file that must stay among those that differ, so that one failure does not turn into another.
     anchor: Option<String>,
+    /// Whether the failure is one of memory.
+    forgetful: bool,
 }
 
 /// The smallest case found that still fails in the same file as `verdict` says.
-pub fn shrink(case: &Case, verdict: &Verdict, judge: &mut Judge) -> Case {
+pub fn shrink(case: &Case, verdict: &Verdict, judge: &mut Judge, cwd: &Path) -> Case {
     let anchor = match verdict {
         Verdict::Different(difference) => {
             let mut files = difference.missing.iter().chain(&difference.extra);
@@ -24,18 +29,22 @@ pub fn shrink(case: &Case, verdict: &Verdict, judge: &mut Judge) -> Case {
     };
     let mut shrinker = Shrinker {
         judge,
+        cwd,
+        forgetful: matches!(verdict, Verdict::Forgetful(_)),
         tries: TRIES,
         anchor,
     };
     let mut best = case.clone();
     loop {
-        let before = (size(&best), best.options.len());
+        let measure = |case: &Case| (size(case), case.options.len(), case.relatives.len());
+        let before = measure(&best);
+        shrinker.relatives(&mut best);
         shrinker.options(&mut best);
         shrinker.flags(&mut best);
         shrinker.entries(&mut best);
         shrinker.pieces(&mut best, lines);
         shrinker.pieces(&mut best, tokens);
-        if (size(&best), best.options.len()) == before || shrinker.tries == 0 {
+        if measure(&best) == before || shrinker.tries == 0 {
             return best;
         }
     }
@@ -55,15 +64,40 @@ impl Shrinker<'_> {
             return false;
         };
         self.tries = tries;
-        if case.plant(self.judge.cwd()).is_err() {
+        if case.plant(self.cwd).is_err() {
             return false;
         }
-        match self.judge.judge(case, Way::Cheap) {
+        if !case.relatives.is_empty() {
+            // What one compile leaves to the next one would show in nothing else.
+            self.judge.refresh();
+            std::thread::sleep(SETTLED);
+        }
+        match self.judge.judge(case, self.cwd, Way::Cheap) {
             Verdict::Panicked(_) => true,
+            Verdict::Forgetful(_) => self.forgetful,
+            Verdict::Different(_) if self.forgetful => false,
             Verdict::Different(difference) => self.anchor.as_ref().is_none_or(|anchor| {
                 difference.missing.contains(anchor) || difference.extra.contains(anchor)
             }),
             _ => false,
+        }
+    }
+
+    fn relatives(&mut self, best: &mut Case) {
+        for at in (0..best.relatives.len()).rev() {
+            let mut smaller = best.clone();
+            smaller.relatives.remove(at);
+            if self.fails(&smaller) {
+                *best = smaller;
+                continue;
+            }
+            for option in (0..best.relatives[at].options.len()).rev() {
+                let mut smaller = best.clone();
+                smaller.relatives[at].options.remove(option);
+                if self.fails(&smaller) {
+                    *best = smaller;
+                }
+            }
         }
     }
 
@@ -96,7 +130,10 @@ impl Shrinker<'_> {
                 continue;
             }
             let empty = Content::File(Vec::new());
-            if matches!(best.tree[at].content, Content::Link(_)) {
+            if matches!(
+                best.tree[at].content,
+                Content::Link(_) | Content::HardLink(_)
+            ) {
                 let mut smaller = best.clone();
                 smaller.tree[at].content = empty;
                 if self.fails(&smaller) {

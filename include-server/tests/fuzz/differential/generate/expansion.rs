@@ -79,6 +79,7 @@ fn assemble(setup: &Setup, lines: &[String]) -> Case {
             name: setup.language.source().into(),
             content: Content::File((lines.join("\n") + "\n").into_bytes()),
         }],
+        relatives: Vec::new(),
     }
 }
 

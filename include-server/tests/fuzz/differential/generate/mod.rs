@@ -4,10 +4,12 @@
 mod conditions;
 mod expansion;
 mod expression;
+mod forest;
 mod headers;
 mod ink;
 mod macros;
 mod pieces;
+mod relatives;
 mod search;
 mod text;
 
@@ -37,8 +39,9 @@ pub struct Generator<'r> {
     headers: Vec<String>,
 }
 
-/// A case of a setup; `None` when the compiler has nothing to say to it. `cwd` is where the compiler may be tried.
-pub fn case(setup: &Setup, random: &mut Random, cwd: &Path) -> Option<Case> {
+/// A case of a setup; `None` when the compiler has nothing to say to it. `cwd` is where the compiler may be tried;
+/// `other` is a setup that relatives may have.
+pub fn case(setup: &Setup, other: &Setup, random: &mut Random, cwd: &Path) -> Option<Case> {
     let mut generator = Generator {
         traits: setup.traits(),
         leaves: 0,
@@ -50,33 +53,38 @@ pub fn case(setup: &Setup, random: &mut Random, cwd: &Path) -> Option<Case> {
         headers: Vec::new(),
         random,
     };
-    if generator.random.percent(8) {
-        return expansion::case(&mut generator, setup, cwd);
+    match generator.random.below(100) {
+        0..=7 => expansion::case(&mut generator, setup, cwd),
+        8..=49 => Some(generator.structure(setup, other)),
+        _ => Some(generator.forest(setup, other)),
     }
-    Some(generator.structure(setup))
 }
 
 impl Generator<'_> {
     /// A tree of headers that include each other, with decisions of all kinds.
-    fn structure(&mut self, setup: &Setup) -> Case {
+    fn structure(&mut self, setup: &Setup, other: &Setup) -> Case {
         let mut tree = Vec::new();
         let mut options = Vec::new();
         self.search(&mut tree, &mut options);
         self.command_macros(&mut options);
         self.forced_includes(&mut tree, &mut options);
-        let mut source = self.prelude();
+        let preludes = [self.prelude(), self.prelude()];
         self.has_prelude = true;
-        let pieces = self.random.between(8, 30);
-        for _ in 0..pieces {
-            source += &self.piece();
-        }
+        let count = self.random.between(8, 30);
+        let pieces: Vec<String> = (0..count).map(|_| self.piece()).collect();
+        let source = preludes[0].clone() + &pieces.concat();
         self.file(&mut tree, setup.language.source(), &source);
         self.fill_headers(&mut tree);
-        Case {
+        let mut case = Case {
             setup: setup.clone(),
             options,
             tree,
+            relatives: Vec::new(),
+        };
+        if self.random.percent(50) {
+            self.relatives(&mut case, other, &preludes, &pieces);
         }
+        case
     }
 
     /// Puts a file into the tree, its marks replaced.
