@@ -558,7 +558,7 @@ impl Scan<'_> {
         match self.recall(record, &program, place) {
             Recalled::Done => Ok(false),
             Recalled::Execute(key) => {
-                self.enter(record, program, place);
+                self.enter(record, program, place)?;
                 if let Some(key) = key {
                     self.record(key);
                 }
@@ -568,12 +568,22 @@ impl Scan<'_> {
     }
 
     /// Pushes a file.
-    pub(super) fn enter(&mut self, record: usize, program: Arc<Program>, origin: (Origin, bool)) {
+    pub(super) fn enter(
+        &mut self,
+        record: usize,
+        program: Arc<Program>,
+        origin: (Origin, bool),
+    ) -> Result<(), Decline> {
         let index = self.add_program(program);
+        let first = self.world.read_as(record)?;
         self.world.read_text(record);
-        let directory = directory_of(self.world.records[record].name);
-        let frame = Frame::new(record, directory, index, origin);
+        let name = self.world.records[first].name;
+        let mut frame = Frame::new(record, directory_of(name), index, origin);
+        if first != record {
+            frame.presumed_name = Some(name.spelling().to_vec());
+        }
         self.world.frames.push(frame);
+        Ok(())
     }
 }
 

@@ -221,7 +221,7 @@ impl Scan<'_> {
             .map(|record| Arc::clone(&record.file.content));
         if let Some(content) = record {
             let program = content.program(self.rules.mode);
-            self.enter(source, program, (Origin::Nowhere, false));
+            self.enter(source, program, (Origin::Nowhere, false))?;
             self.execute(1)?;
         }
         self.finish()

@@ -10,7 +10,7 @@ use super::notes::{Ends, Stretch};
 use super::world::World;
 use crate::atom::Atom;
 use crate::chain::Origin;
-use crate::closure::Grounds;
+use crate::closure::{Grounds, SearchKind};
 use crate::facts::Evidence;
 use crate::macros::{Definition, Effect, Recording};
 use crate::program::{Mention, Program};
@@ -218,6 +218,9 @@ impl World<'_> {
             if touched.once_before.is_some_and(|before| before != once) {
                 return Fit::No;
             }
+            if touched.text_read && self.is_read_as_another(touched.name, content) {
+                return Fit::No;
+            }
             if touched.compared && self.resembles_once(touched.name, touched.file.node, content) {
                 return Fit::No;
             }
@@ -291,6 +294,13 @@ impl World<'_> {
             file.marks_once |= touch.marks_once;
             file.text_read |= touch.text_read;
             file.compared |= touch.compared;
+        }
+        // Another unit's source is a header like any other to this one.
+        if files
+            .iter()
+            .any(|file| file.file.opened_by == SearchKind::Source)
+        {
+            return None;
         }
         let place = |record: &usize| places.get(record).copied();
         let mut seen = vec![false; files.len()];

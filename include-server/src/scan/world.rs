@@ -14,7 +14,7 @@ use crate::configuration::{Configuration, Question, TranslationUnit};
 use crate::decline::{Decline, Place};
 use crate::facts::Session;
 use crate::file_table::FileTable;
-use crate::files::{FILE_SIZE_LIMIT, ReadError, Status};
+use crate::files::{FILE_SIZE_LIMIT, FileContent, ReadError, Status};
 use crate::macros::{Builtin, Environment, Fault, HeaderName};
 use crate::program::{IncludeStyle, Kind, Token};
 
@@ -132,6 +132,8 @@ pub(super) struct World<'s> {
     /// What `__has_include` has found, under which name and where; nothing of that for `__has_include_next`.
     pub(super) looked_for: Vec<(usize, Option<(Atom, SearchKind)>)>,
     pub(super) once_by_size: HashMap<u64, Vec<usize>>,
+    /// With clang: the record under which a file was read first, by device and inode.
+    read_first: HashMap<(u64, u64), usize>,
     counter: u64,
     /// Whether text mentions `__COUNTER__`.
     pub(super) text_counts: bool,
@@ -170,6 +172,7 @@ impl<'s> World<'s> {
             hits: Vec::new(),
             looked_for: Vec::new(),
             once_by_size: HashMap::default(),
+            read_first: HashMap::default(),
             counter: 0,
             text_counts: false,
             line_was_read: false,
@@ -288,10 +291,45 @@ impl<'s> World<'s> {
 
     /// Notes that a record's text is read.
     pub(super) fn read_text(&mut self, record: usize) {
+        if self.configuration.compiler.is_clang() && !self.records[record].text_read {
+            let inode = inode_of(&self.records[record].file.content);
+            self.read_first.entry(inode).or_insert(record);
+        }
         self.records[record].text_read = true;
         if let Some(touch) = self.touch(record) {
             touch.text_read = true;
         }
+    }
+
+    /// The record by whose name the compiler goes while it reads this one: clang knows a file by its inode, and by the name
+    /// under which it read it first.
+    pub(super) fn read_as(&mut self, record: usize) -> Result<usize, Decline> {
+        let this = &self.records[record].file;
+        let Some(&first) = self.read_first.get(&inode_of(&this.content)) else {
+            return Ok(record);
+        };
+        if first == record {
+            return Ok(record);
+        }
+        // Hard links become two files on the server.
+        if this.content.stamp().links > 1 && this.node != self.records[first].file.node {
+            return Err(Decline::Unsupported {
+                place: self.place(),
+                what: format!(
+                    "clang takes {} for {}, a hard link,",
+                    self.records[record].name.display(),
+                    self.records[first].name.display()
+                ),
+            });
+        }
+        self.notes.spoiled = true;
+        Ok(first)
+    }
+
+    /// Whether clang would read that file by another name.
+    pub(super) fn is_read_as_another(&self, name: Atom, content: &FileContent) -> bool {
+        let first = self.read_first.get(&inode_of(content));
+        first.is_some_and(|&first| self.records[first].name != name)
     }
 
     /// Adds a record to the closure.
@@ -567,6 +605,11 @@ impl<'s> World<'s> {
             (None, None) => b"<command-line>".to_vec(),
         }
     }
+}
+
+fn inode_of(content: &FileContent) -> (u64, u64) {
+    let stamp = content.stamp();
+    (stamp.device, stamp.inode)
 }
 
 fn is_system(kind: SearchKind, includer_is_system: bool) -> bool {

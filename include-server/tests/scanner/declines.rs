@@ -24,7 +24,13 @@ fn outcome_by(program: &str, command: &str, fixture: &str) -> Option<Result<Clos
 /// The fixture is declined, and the reason says all of `says`.
 #[track_caller]
 pub(super) fn check_declined(command: &str, fixture: &str, says: &[&str]) {
-    match outcome(command, fixture) {
+    check_declined_by("gcc", command, fixture, says);
+}
+
+/// As [`check_declined`], by the rules of that compiler.
+#[track_caller]
+pub(super) fn check_declined_by(program: &str, command: &str, fixture: &str, says: &[&str]) {
+    match outcome_by(program, command, fixture) {
         None => {}
         Some(Ok(closure)) => panic!("not declined: {:?}", closure.files),
         Some(Err(decline)) => {

@@ -1,8 +1,54 @@
 //! What the differential fuzzer (tests/fuzz) has found, each as the small case it was shrunk to.
 
-use crate::declines::check_declined;
+use include_server::answer::Answerer;
+use include_server::facts::Freshness;
+use protocol::include_dialogue::Query;
+
+use crate::declines::{check_declined, check_declined_by};
 use crate::peers::{BOTH, GCC, YES_NO, check, check_condition, check_source};
-use crate::support::{compiler, names, plant};
+use crate::support::{compiler, names, plant, reference, words};
+
+/// What one scanner answers to each of the commands, one after the other, must be what one answers that has seen none of
+/// the others; and the last must be what the compiler reads.
+#[allow(dead_code, reason = "for what the fuzzer prints")]
+#[track_caller]
+fn check_after(program: &str, commands: &[&str], fixture: &str) {
+    let Some(compiler) = compiler(program) else {
+        return;
+    };
+    let tree = plant(fixture);
+    // What was written a moment ago is remembered for no other request.
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    let answerer = || Answerer::new(Vec::new(), Freshness::Stat, None).unwrap();
+    let query = |command: &str| {
+        let words = words(command);
+        let argv = [program, "-c"].map(String::from).into_iter().chain(words);
+        Query {
+            cwd: tree.path().as_os_str().as_encoded_bytes().to_vec(),
+            environment: Some(vec![b"PATH=/usr/bin:/bin".to_vec()]),
+            argv: argv.map(String::into_bytes).collect(),
+        }
+    };
+    let answer = |answerer: &Answerer, command: &str| {
+        let answer = answerer.answer(&query(command));
+        answer
+            .map(|answer| names(&answer.closure))
+            .map_err(|doubt| doubt.to_string())
+    };
+    let experienced = answerer();
+    for command in commands {
+        assert_eq!(
+            answer(&experienced, command),
+            answer(&answerer(), command),
+            "{command}: with memory, without"
+        );
+    }
+    if let Some(last) = commands.last()
+        && let Some(wanted) = reference(&compiler, tree.path(), &words(last))
+    {
+        assert_eq!(answer(&experienced, last), Ok(wanted), "{last}");
+    }
+}
 
 #[test]
 fn two_hashes_begin_no_directive() {
@@ -155,19 +201,14 @@ fn undef_hides_which_characters_are_signed() {
         }
         let source = "#if ' ' / -1 == 0 && '\\xff' > 0\n#include \"yes.h\"\n#endif\n";
         let tree = plant(&format!("//- a.c\n{source}//- yes.h\n"));
-        let query = protocol::include_dialogue::Query {
+        let query = Query {
             cwd: tree.path().as_os_str().as_encoded_bytes().to_vec(),
             environment: Some(vec![b"PATH=/usr/bin:/bin".to_vec()]),
             argv: [program, option, "-undef", "-c", "a.c"]
                 .map(|word| word.as_bytes().to_vec())
                 .into(),
         };
-        let answerer = include_server::answer::Answerer::new(
-            Vec::new(),
-            include_server::facts::Freshness::Stat,
-            None,
-        )
-        .unwrap();
+        let answerer = Answerer::new(Vec::new(), Freshness::Stat, None).unwrap();
         let answer = answerer.answer(&query).unwrap();
         assert!(names(&answer.closure).contains("yes.h"), "{program}");
     }
@@ -205,4 +246,27 @@ fn has_include_next_in_a_macro() {
         );
         check(BOTH, "-Iz -Iy a.c", &fixture);
     }
+}
+
+#[test]
+fn a_file_read_under_two_names_with_clang() {
+    // It goes by the first one, for the search and for __FILE__.
+    for body in [
+        "#include \"other.h\"\n",
+        "#include __FILE_NAME__\n",
+        "#if __has_include(\"only.h\")\n#include \"other.h\"\n#endif\n",
+    ] {
+        let fixture = format!(
+            "//- a.c\n#include <h.h>\n//- d/h.h -> ../e/g.h\n//- d/other.h\n//- d/only.h\n//- d/g.h\n//- e/other.h\n\
+             //- e/only.h\n//- e/g.h\n#ifndef AGAIN\n#define AGAIN\n#include <g.h>\n#elif !defined END\n#define END\n\
+             {body}#endif\n"
+        );
+        check(BOTH, "-Ie -Id a.c", &fixture);
+    }
+    check_declined_by(
+        "clang-19",
+        "-Ie -Id a.c",
+        "//- a.c\n#include <h.h>\n#include <g.h>\n//- e/g.h\n#include \"other.h\"\n//- d/h.h => e/g.h\n//- d/other.h\n//- e/other.h\n",
+        &["a hard link"],
+    );
 }

@@ -325,7 +325,8 @@ pub fn names(closure: &Closure) -> BTreeSet<String> {
         .collect()
 }
 
-/// A fixture's tree in a directory of its own: `//- name` begins a file, `//- name -> target` is a link.
+/// A fixture's tree in a directory of its own: `//- name` begins a file, `//- name -> target` is a link, and
+/// `//- name => target` a hard link to a file before it.
 pub fn plant(fixture: &str) -> tempfile::TempDir {
     let tree = tempfile::tempdir().unwrap();
     let mut current: Option<(PathBuf, String)> = None;
@@ -342,6 +343,12 @@ pub fn plant(fixture: &str) -> tempfile::TempDir {
             continue;
         };
         finish(current.take());
+        if let Some((name, target)) = header.trim_end().split_once(" => ") {
+            let path = tree.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::hard_link(tree.path().join(target), path).unwrap();
+            continue;
+        }
         let (name, target) = match header.trim_end().split_once(" -> ") {
             Some((name, target)) => (name, Some(target)),
             None => (header.trim_end(), None),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use include_server::answer::{Answerer, Doubt};
-use include_server::closure::{Closure, ClosureFile};
+use include_server::closure::{Closure, ClosureFile, SearchKind};
 use include_server::facts::Freshness;
 use include_server::file_table::FileTable;
 use include_server::options::Options;
@@ -289,10 +289,11 @@ fn lines(answer: &Result<Closure, String>) -> Vec<String> {
         Err(why) => return vec![format!("declined: {why}")],
     };
     let line = |what: &str, file: &ClosureFile| {
-        format!(
-            "{what} {:?} {:?} {}",
-            file.name, file.opened_by, file.text_read
-        )
+        let source = match file.opened_by == SearchKind::Source {
+            true => "source ",
+            false => "",
+        };
+        format!("{what} {source}{:?} {}", file.name, file.text_read)
     };
     let files = closure.files.iter().map(|file| line("file", file));
     let hits = closure.has_include_hits.iter();

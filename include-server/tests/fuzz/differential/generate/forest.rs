@@ -483,7 +483,7 @@ impl Generator<'_> {
         let shown = self.show();
         let other = self.show();
         let number = self.random.below(5);
-        match self.random.below(16) {
+        match self.random.below(17) {
             0 => format!(
                 "\u{4}if __COUNTER__ > {number}\u{3}{shown}\u{4}else\u{3}{other}\u{4}endif\u{3}"
             ),
@@ -507,6 +507,11 @@ impl Generator<'_> {
                 "\u{4}define ATTRIBUTE __has_attribute(noreturn)\u{3}\u{4}if ATTRIBUTE\u{3}{shown}\u{4}endif\u{3}"
             ),
             13 => format!("_Pragma(\"message \\\"x\\\"\") M{number} FN(M{number})\u{5}{shown}"),
+            15 => format!(
+                "\u{4}ifndef AGAIN\u{3}\u{4}define AGAIN\u{3}\u{4}if __has_include(\"{source}\")\u{3}\
+                 \u{4}include \"{source}\"\u{3}\u{4}endif\u{3}\u{4}endif\u{3}",
+                source = self.source
+            ),
             14 => format!("FN(\u{5}M{number}\u{5})\u{5}{shown}"),
             _ => self.group(),
         }

@@ -23,6 +23,8 @@ use super::setup::{Setup, Traits};
 pub struct Generator<'r> {
     random: &'r mut Random,
     traits: Traits,
+    /// The source of the case.
+    source: &'static str,
     /// Leaf headers used so far: each shows one decision.
     leaves: usize,
     /// Function-like macros of the prelude can be called here.
@@ -44,6 +46,7 @@ pub struct Generator<'r> {
 pub fn case(setup: &Setup, other: &Setup, random: &mut Random, cwd: &Path) -> Option<Case> {
     let mut generator = Generator {
         traits: setup.traits(),
+        source: setup.language.source(),
         leaves: 0,
         has_prelude: false,
         expands_early: false,
