@@ -1,6 +1,7 @@
 //! The include search path: directories as listed, and which of them count.
 
 use std::ffi::OsStr;
+use std::hash::{Hash, Hasher};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use crate::configuration::CompilerFamily;
 
 /// Directories as command line, environment and compiler list them, each list in the compiler's order.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default)]
 pub struct RawSearch {
     /// `-iquote`.
     pub quote: Vec<PathBuf>,
@@ -27,6 +28,33 @@ impl RawSearch {
     pub fn listed(&self) -> impl Iterator<Item = &Path> {
         let lists = [&self.quote, &self.bracket, &self.system, &self.after];
         lists.into_iter().flatten().map(PathBuf::as_path)
+    }
+
+    /// All that tells it from others. A path is equal to one with other dots in it, which leads to other names of files.
+    fn spelling(&self) -> (impl Iterator<Item = Option<&OsStr>>, bool) {
+        let lists = [&self.quote, &self.bracket, &self.system, &self.after];
+        let words = lists.into_iter().flat_map(|list| {
+            let words = list.iter().map(|path| Some(path.as_os_str()));
+            words.chain([None])
+        });
+        (words, self.quote_ignores_source_dir)
+    }
+}
+
+impl PartialEq for RawSearch {
+    fn eq(&self, other: &RawSearch) -> bool {
+        let ((words, flag), (others, other_flag)) = (self.spelling(), other.spelling());
+        flag == other_flag && words.eq(others)
+    }
+}
+
+impl Eq for RawSearch {}
+
+impl Hash for RawSearch {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (words, flag) = self.spelling();
+        words.for_each(|word| word.hash(state));
+        flag.hash(state);
     }
 }
 

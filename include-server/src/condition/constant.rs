@@ -60,10 +60,13 @@ pub(super) fn character(spelling: &[u8], dialect: &Dialect) -> Result<Value, Fau
         let value = units
             .iter()
             .fold(0u32, |value, unit| (value << 8) | *unit as u32);
-        return Ok(Value {
-            bits: i64::from(value as i32) as u64,
-            unsigned: false,
-        });
+        // To gcc it is an int; to clang it has the sign of `char`.
+        let unsigned = unsigned && dialect.lexing.clang;
+        let bits = match unsigned {
+            true => u64::from(value),
+            false => i64::from(value as i32) as u64,
+        };
+        return Ok(Value { bits, unsigned });
     }
     let unit = units.last().copied().unwrap_or(0);
     let negative = !unsigned && unit & (1 << (width - 1)) != 0;

@@ -61,6 +61,10 @@ impl Scan<'_> {
         if !program.includes || !self.world.headers_read || self.macros.is_any_doubt() {
             return Recalled::Execute(None);
         }
+        let this = &self.world.records[record];
+        if self.world.is_read_as_another(this.name, &this.file.content) {
+            return Recalled::Execute(None);
+        }
         let key = Key {
             scope: self.scope,
             program: program.number(),

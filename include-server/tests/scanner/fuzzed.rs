@@ -1,5 +1,7 @@
 //! What the differential fuzzer (tests/fuzz) has found, each as the small case it was shrunk to.
 
+use std::path::Path;
+
 use include_server::answer::Answerer;
 use include_server::facts::Freshness;
 use protocol::include_dialogue::Query;
@@ -8,9 +10,19 @@ use crate::declines::{check_declined, check_declined_by};
 use crate::peers::{BOTH, GCC, YES_NO, check, check_condition, check_source};
 use crate::support::{compiler, names, plant, reference, words};
 
+/// A compile as a client describes it.
+fn query(program: &str, cwd: &Path, command: &str) -> Query {
+    let words = words(command);
+    let argv = [program, "-c"].map(String::from).into_iter().chain(words);
+    Query {
+        cwd: cwd.as_os_str().as_encoded_bytes().to_vec(),
+        environment: Some(vec![b"PATH=/usr/bin:/bin".to_vec()]),
+        argv: argv.map(String::into_bytes).collect(),
+    }
+}
+
 /// What one scanner answers to each of the commands, one after the other, must be what one answers that has seen none of
 /// the others; and the last must be what the compiler reads.
-#[allow(dead_code, reason = "for what the fuzzer prints")]
 #[track_caller]
 fn check_after(program: &str, commands: &[&str], fixture: &str) {
     let Some(compiler) = compiler(program) else {
@@ -20,15 +32,7 @@ fn check_after(program: &str, commands: &[&str], fixture: &str) {
     // What was written a moment ago is remembered for no other request.
     std::thread::sleep(std::time::Duration::from_millis(30));
     let answerer = || Answerer::new(Vec::new(), Freshness::Stat, None).unwrap();
-    let query = |command: &str| {
-        let words = words(command);
-        let argv = [program, "-c"].map(String::from).into_iter().chain(words);
-        Query {
-            cwd: tree.path().as_os_str().as_encoded_bytes().to_vec(),
-            environment: Some(vec![b"PATH=/usr/bin:/bin".to_vec()]),
-            argv: argv.map(String::into_bytes).collect(),
-        }
-    };
+    let query = |command: &str| query(program, tree.path(), command);
     let answer = |answerer: &Answerer, command: &str| {
         let answer = answerer.answer(&query(command));
         answer
@@ -201,13 +205,7 @@ fn undef_hides_which_characters_are_signed() {
         }
         let source = "#if ' ' / -1 == 0 && '\\xff' > 0\n#include \"yes.h\"\n#endif\n";
         let tree = plant(&format!("//- a.c\n{source}//- yes.h\n"));
-        let query = Query {
-            cwd: tree.path().as_os_str().as_encoded_bytes().to_vec(),
-            environment: Some(vec![b"PATH=/usr/bin:/bin".to_vec()]),
-            argv: [program, option, "-undef", "-c", "a.c"]
-                .map(|word| word.as_bytes().to_vec())
-                .into(),
-        };
+        let query = query(program, tree.path(), &format!("{option} -undef a.c"));
         let answerer = Answerer::new(Vec::new(), Freshness::Stat, None).unwrap();
         let answer = answerer.answer(&query).unwrap();
         assert!(names(&answer.closure).contains("yes.h"), "{program}");
@@ -269,4 +267,54 @@ fn a_file_read_under_two_names_with_clang() {
         "//- a.c\n#include <h.h>\n#include <g.h>\n//- e/g.h\n#include \"other.h\"\n//- d/h.h => e/g.h\n//- d/other.h\n//- e/other.h\n",
         &["a hard link"],
     );
+}
+
+#[test]
+fn characters_of_several_bytes() {
+    for (option, conditions) in [
+        (
+            "-fsigned-char",
+            ["'\\377\\377\\377\\377' < 0", "~'12' > 0", "'\\377a' < 0"],
+        ),
+        (
+            "-funsigned-char",
+            ["'\\377\\377\\377\\377' < 0", "~'12' > 0", "-'a\\377' > 0"],
+        ),
+    ] {
+        for condition in conditions {
+            let source = format!("//- a.c\n#if {condition}\n#include \"t.h\"\n#endif\n//- t.h\n");
+            check(BOTH, &format!("{option} a.c"), &source);
+        }
+    }
+}
+
+#[test]
+fn a_search_directory_spelled_otherwise_before() {
+    let tree = plant("//- a.c\n#include <h.h>\n//- d/h.h\n");
+    let answerer = Answerer::new(Vec::new(), Freshness::Stat, None).unwrap();
+    for compiler in BOTH.iter().filter(|name| compiler(name).is_some()) {
+        for directory in ["d", "d/.", "./d", "d/./", ".//d"] {
+            let query = query(compiler, tree.path(), &format!("-I{directory} a.c"));
+            let answer = answerer.answer(&query).unwrap();
+            let name = answer.closure.files[1].name.to_str().unwrap();
+            let fresh = Answerer::new(Vec::new(), Freshness::Stat, None).unwrap();
+            let fresh = fresh.answer(&query).unwrap();
+            assert_eq!(Some(name), fresh.closure.files[1].name.to_str());
+        }
+    }
+}
+
+#[test]
+fn a_header_seen_before_that_is_now_read_under_a_second_name() {
+    // d/h.h and e/g.h are one file, which clang knows by the name that it meets first.
+    let once = "#include <first.h>\n#include <g.h>\n";
+    let twice = "#include <first.h>\n#include <h.h>\n#include <g.h>\n";
+    let fixture = format!(
+        "//- b.c\n{once}//- c.c\n{once}//- f.c\n{once}//- a.c\n{twice}//- e/first.h\n//- e/g.h\n#include \"other.h\"\n\
+         //- e/other.h\n//- d/h.h -> ../e/g.h\n//- d/other.h\n"
+    );
+    let commands = ["b.c", "c.c", "f.c", "a.c"].map(|source| format!("-Id -Ie {source}"));
+    for compiler in BOTH {
+        check_after(compiler, &commands.each_ref().map(String::as_str), &fixture);
+    }
 }

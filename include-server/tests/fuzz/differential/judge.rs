@@ -13,6 +13,7 @@ use include_server::file_table::FileTable;
 use include_server::options::Options;
 use include_server::scan::scan;
 use protocol::include_dialogue::Query;
+use rustix::process::{Resource, Rlimit};
 
 use super::case::{Case, arguments};
 use super::setup::Setup;
@@ -74,6 +75,9 @@ pub enum Way {
     /// The driver, `-M`.
     RuleOnly,
 }
+
+/// What a compiler may take.
+const SECONDS: u64 = 10;
 
 /// Compares answers.
 pub struct Judge {
@@ -219,7 +223,17 @@ impl Judge {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            .output()
+            .spawn()
+            .and_then(|child| {
+                // What explodes is killed, and shows nothing.
+                let limit = Rlimit {
+                    current: Some(SECONDS),
+                    maximum: Some(SECONDS),
+                };
+                let pid = rustix::process::Pid::from_child(&child);
+                rustix::process::prlimit(Some(pid), Resource::Cpu, limit)?;
+                child.wait_with_output()
+            })
             .map_err(|error| format!("{}: {error}", case.setup.compiler))?;
         if !output.status.success() {
             let text = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -29,7 +29,16 @@ struct Header {
     /// Headers include those of higher levels only, and themselves some times, so that there is an end.
     level: usize,
     kind: Kind,
+    /// How many files are entered at most where it is included.
+    cost: usize,
 }
+
+/// What one header may cost.
+const COST: usize = 200;
+/// What a source may cost.
+const SOURCE_COST: usize = 2000;
+/// What a computed include may cost, more or less.
+const COMPUTED_COST: usize = 10;
 
 impl Header {
     /// Its name as a part of macros' names.
@@ -51,7 +60,7 @@ impl Generator<'_> {
         let all = ["d0", "d1", "d2", "e"];
         let directories = &all[..self.random.between(1, all.len())];
         self.directories = directories.iter().map(|name| name.to_string()).collect();
-        let forest = self.plan_forest();
+        let mut forest = self.plan_forest();
         self.headers = forest
             .headers
             .iter()
@@ -63,9 +72,19 @@ impl Generator<'_> {
             tree: Vec::new(),
             relatives: Vec::new(),
         };
-        for header in &forest.headers {
-            self.place_header(&forest, header, &mut case.tree);
+        // What a header costs depends on those of higher levels.
+        for at in (0..forest.headers.len()).rev() {
+            let header = forest.headers[at].clone();
+            self.allowance = COST;
+            let before = self.allowance;
+            self.place_header(&forest, &header, &mut case.tree);
+            let times = match header.kind {
+                Kind::Iterating => 3,
+                _ => 1,
+            };
+            forest.headers[at].cost = times * (6 + before - self.allowance);
         }
+        self.allowance = SOURCE_COST;
         let count = self.random.between(4, 14);
         let pieces: Vec<String> = (0..count).map(|_| self.item(&forest, 0)).collect();
         let prelude = self.forest_prelude(&forest);
@@ -95,7 +114,12 @@ impl Generator<'_> {
                     9 => Kind::Iterating,
                     _ => Kind::Parameter,
                 };
-                headers.push(Header { name, level, kind });
+                headers.push(Header {
+                    name,
+                    level,
+                    kind,
+                    cost: 0,
+                });
             }
         }
         Forest { headers, levels }
@@ -341,12 +365,13 @@ impl Generator<'_> {
         let deeper: Vec<&Header> = forest
             .headers
             .iter()
-            .filter(|header| header.level > level)
+            .filter(|header| header.level > level && header.cost <= self.allowance)
             .collect();
         (!deeper.is_empty()).then(|| deeper[self.random.below(deeper.len())].clone())
     }
 
     fn include_of(&mut self, header: &Header) -> String {
+        self.allowance = self.allowance.saturating_sub(header.cost);
         let directive = match self.random.below(16) {
             0 if !self.traits.assembler => "import",
             _ => "include",
@@ -414,7 +439,8 @@ impl Generator<'_> {
                 change + &self.include_of(&header)
             }
             (17, Some(header)) => self.stacked(forest, &header),
-            (18, _) => {
+            (18, _) if self.allowance > COMPUTED_COST => {
+                self.allowance -= COMPUTED_COST;
                 let name = format!("H{}", self.random.below(3));
                 format!("\u{4}ifdef {name}\u{3}\u{4}include\u{1}{name}\u{3}\u{4}endif\u{3}")
             }

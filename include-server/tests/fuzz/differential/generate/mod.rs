@@ -25,6 +25,8 @@ pub struct Generator<'r> {
     traits: Traits,
     /// The source of the case.
     source: &'static str,
+    /// How many files may still be entered because of what is being written.
+    allowance: usize,
     /// Leaf headers used so far: each shows one decision.
     leaves: usize,
     /// Function-like macros of the prelude can be called here.
@@ -47,6 +49,7 @@ pub fn case(setup: &Setup, other: &Setup, random: &mut Random, cwd: &Path) -> Op
     let mut generator = Generator {
         traits: setup.traits(),
         source: setup.language.source(),
+        allowance: 0,
         leaves: 0,
         has_prelude: false,
         expands_early: false,
