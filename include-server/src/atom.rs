@@ -135,6 +135,39 @@ pub mod known {
         };
     }
 
+    /// The atom of a punctuator.
+    #[inline]
+    pub fn punctuator(spelling: &[u8]) -> Atom {
+        match spelling {
+            [one] if *one < 128 && SINGLE[*one as usize] != EMPTY => SINGLE[*one as usize],
+            b"<<" => SHIFT_LEFT,
+            b">>" => SHIFT_RIGHT,
+            b"<=" => LESS_OR_EQUAL,
+            b">=" => GREATER_OR_EQUAL,
+            b"==" => EQUAL,
+            b"!=" => NOT_EQUAL,
+            b"&&" => AND,
+            b"||" => OR,
+            b"##" => PASTE,
+            other => Atom::of(other),
+        }
+    }
+
+    /// Punctuators of one character.
+    static SINGLE: [Atom; 128] = {
+        let mut table = [EMPTY; 128];
+        let mut number = 0;
+        while number < SPELLINGS.len() {
+            if let [one] = SPELLINGS[number]
+                && one.is_ascii_punctuation()
+            {
+                table[*one as usize] = Atom(number as u32);
+            }
+            number += 1;
+        }
+        table
+    };
+
     known! {
         EMPTY = b"",
         OPEN = b"(",

@@ -118,32 +118,103 @@ impl<'a> Cursor<'a> {
         true
     }
 
-    /// The rest of the logical line as bytes, and the cursor behind it, if it is plain and has no `#` and no `%` in it.
+    /// The rest of the logical line as bytes, and the cursor behind it, if it has no `#` and no `%` in it and is plain but for
+    /// splices between tokens.
     pub fn plain_body(&self) -> Option<(&'a [u8], Cursor<'a>)> {
         if self.mode.assembler {
             return None;
         }
-        let rest = self.plain_rest(self.position)?;
-        let body = &self.bytes[self.position..rest.end];
+        let bytes = self.bytes;
+        let mut end = self.position;
+        let mut lines = 0;
+        let plain = loop {
+            match self.plain_until(end) {
+                Ok(rest) => break rest,
+                Err(odd) if bytes[odd.end..].starts_with(b"\\\n") && !self.joins(odd.end) => {
+                    lines += odd.lines + 1;
+                    end = odd.end + 2;
+                }
+                Err(_) => return None,
+            }
+        };
+        let body = &bytes[self.position..plain.end];
         let after = Cursor {
-            position: rest.end,
-            line: self.line + rest.lines,
+            position: plain.end,
+            line: self.line + lines + plain.lines,
             ..*self
         };
         memchr2(b'#', b'%', body).is_none().then_some((body, after))
     }
 
+    /// Whether the splice at `splice` may stand within a token, or within a word that is watched for.
+    fn joins(&self, splice: usize) -> bool {
+        let blank_before = splice > 0 && is_blank(self.bytes[splice - 1]);
+        let next = self.bytes.get(splice + 2);
+        !blank_before && !next.is_some_and(|next| is_blank(*next))
+    }
+
+    /// The identifier that comes next in the line, if nothing unusual is in it or around it; the cursor is behind it then.
+    #[inline]
+    pub fn plain_word(&mut self) -> Option<&'a [u8]> {
+        let bytes = self.bytes;
+        let blanks = bytes[self.position..]
+            .iter()
+            .take_while(|byte| matches!(byte, b' ' | b'\t'));
+        let start = self.position + blanks.count();
+        let word = Cursor {
+            position: start,
+            ..*self
+        };
+        let end = word.plain_identifier()?;
+        self.position = end;
+        Some(&bytes[start..end])
+    }
+
+    /// Steps over blanks and this byte, if it comes next.
+    #[inline]
+    pub fn take_plain(&mut self, byte: u8) -> bool {
+        let rest = &self.bytes[self.position..];
+        let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t'));
+        let at = blanks.count();
+        let found = rest.get(at) == Some(&byte);
+        if found {
+            self.position += at + 1;
+        }
+        found
+    }
+
+    /// Whether a line feed comes next.
+    #[inline]
+    pub fn is_at_newline(&self) -> bool {
+        self.bytes.get(self.position) == Some(&b'\n')
+    }
+
+    /// Steps over a `#` that certainly begins a directive, if one comes next.
+    #[inline]
+    pub fn take_plain_hash(&mut self) -> bool {
+        let rest = &self.bytes[self.position..];
+        let plain = matches!(rest, [b'#', next, ..] if !matches!(next, b'#' | b'\\' | b'?' | b'%'));
+        self.position += usize::from(plain);
+        plain
+    }
+
     /// The end of the logical line, from between two tokens; `None` if it is not plain.
     fn plain_rest(&self, from: usize) -> Option<Plain> {
+        self.plain_until(from).ok()
+    }
+
+    /// As [`Cursor::plain_rest`]; an error where it is not plain.
+    fn plain_until(&self, from: usize) -> Result<Plain, Plain> {
         let bytes = self.bytes;
         let mut at = from;
         let mut lines = 0;
         loop {
             at = marks::next_stop(bytes, at);
+            let here = Plain { end: at, lines };
             match bytes.get(at) {
-                None | Some(b'\n' | b'\r') => return Some(Plain { end: at, lines }),
-                Some(b'"' | b'\'') => at = self.plain_literal(at)?,
-                Some(b'/') => match self.plain_comment(at)? {
+                None | Some(b'\n' | b'\r') => return Ok(here),
+                Some(b'"' | b'\'') => at = self.plain_literal(at).ok_or(here)?,
+                Some(b'/') => match self.plain_comment(at).ok_or(here)? {
                     Some(comment) => {
                         at = comment.end;
                         lines += comment.lines;
@@ -152,7 +223,7 @@ impl<'a> Cursor<'a> {
                 },
                 Some(b'#' | b'%') => at += 1,
                 Some(b'?') if !self.is_odd_question(at) => at += 1,
-                Some(_) => return None,
+                Some(_) => return Err(here),
             }
         }
     }
@@ -406,7 +477,7 @@ mod tests {
             (state >> 33) as usize % below
         };
         let modes = modes();
-        let mut passed = 0;
+        let (mut passed, mut bodies) = (0, 0);
         for _ in 0..60_000 {
             let most = [8, 24, 60][random(3)];
             let count = 1 + random(most);
@@ -433,16 +504,38 @@ mod tests {
             for _ in 0..random(4) {
                 cursor.next_token(&mut scratch, true);
             }
+            let place = |cursor: &Cursor| (cursor.position(), cursor.line());
+            let spellings = |cursor: &mut Cursor| {
+                let mut spellings = Vec::new();
+                let mut scratch = Vec::new();
+                while let Some(token) = cursor.next_token(&mut scratch, true) {
+                    let spelling = cursor.spelling(&token, &scratch).to_vec();
+                    spellings.push((token.shape, token.space, spelling));
+                }
+                spellings
+            };
             let mut tokens = cursor;
-            if cursor.skip_plain_rest() {
+            let expected = spellings(&mut tokens);
+            if let Some((body, after)) = cursor.plain_body() {
+                assert_eq!(place(&after), place(&tokens), "{text:?} {mode:?}");
+                let found = spellings(&mut Cursor::within(body, mode));
+                assert_eq!(found, expected, "{text:?} {mode:?}");
+                bodies += usize::from(body.contains(&b'\n'));
+            }
+            let mut word = cursor;
+            if let Some(spelling) = word.plain_word() {
+                let token = cursor.next_token(&mut scratch, true);
+                let token = token.map(|token| cursor.spelling(&token, &scratch).to_vec());
+                assert_eq!(token.as_deref(), Some(spelling), "{text:?} {mode:?}");
+                assert_eq!(place(&word), place(&cursor), "{text:?} {mode:?}");
+                tokens = cursor;
                 while tokens.next_token(&mut scratch, false).is_some() {}
-                let (ours, theirs) = (
-                    (cursor.position(), cursor.line()),
-                    (tokens.position(), tokens.line()),
-                );
-                assert_eq!(ours, theirs, "{text:?} {mode:?}");
+            }
+            if cursor.skip_plain_rest() {
+                assert_eq!(place(&cursor), place(&tokens), "{text:?} {mode:?}");
             }
         }
         assert!(passed > 1000, "only {passed} texts had plain lines");
+        assert!(bodies > 100, "only {bodies} bodies had splices");
     }
 }

@@ -64,7 +64,7 @@ pub(super) struct Builder<'a> {
 /// A line that is `#pragma once` by the operator.
 const ONCE: [&[u8]; 4] = [b"_Pragma", b"(", b"\"once\"", b")"];
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
     fn file(&mut self) {
         loop {
             let next = self.watch.next_from(self.cursor.position());
@@ -73,14 +73,14 @@ impl Builder<'_> {
                 break;
             }
             self.cursor.skip_blanks();
+            let before = self.cursor;
             match self.cursor.peek() {
+                Some(b'#') if self.cursor.take_plain_hash() => self.directive(before.line()),
                 Some(b'#' | b'%') => {
                     // `##` and `%:%:` begin no directive.
-                    let before = self.cursor;
                     match self.next() {
                         Some(token) if matches!(self.spelling(&token), b"#" | b"%:") => {
-                            self.cursor = before;
-                            self.directive();
+                            self.directive(before.line());
                         }
                         _ => {
                             self.cursor = before;
@@ -135,6 +135,7 @@ impl Builder<'_> {
         let (atom, digraph) = match (raw.shape, self.spelling(raw)) {
             (Shape::Punctuator, b"%:") => (known::HASH, DIGRAPH),
             (Shape::Punctuator, b"%:%:") => (known::PASTE, DIGRAPH),
+            (Shape::Punctuator, spelling) => (known::punctuator(spelling), 0),
             (_, spelling) => (Atom::of(spelling), 0),
         };
         Token {
@@ -176,7 +177,7 @@ impl Builder<'_> {
     }
 
     fn skip_line(&mut self) {
-        if !self.cursor.skip_plain_rest() {
+        if !self.cursor.is_at_newline() && !self.cursor.skip_plain_rest() {
             while self.next().is_some() {}
         }
     }
@@ -271,10 +272,12 @@ impl Builder<'_> {
             })
     }
 
-    /// One line that begins with `#`.
-    fn directive(&mut self) {
-        let line = self.cursor.line();
-        self.directive_at(line);
+    /// One line that begins with a `#`, from behind it on.
+    fn directive(&mut self, line: u32) {
+        match self.cursor.plain_word() {
+            Some(name) => self.directive_named(name, line),
+            None => self.odd_directive(line),
+        }
         self.skip_line();
         let last = self.cursor.line();
         if last > line {
@@ -282,12 +285,11 @@ impl Builder<'_> {
         }
     }
 
-    fn directive_at(&mut self, line: u32) {
-        self.next();
+    /// A directive whose name is not a word just there, or that has none.
+    fn odd_directive(&mut self, line: u32) {
         let Some(name) = self.next() else {
             return;
         };
-        let spelling = self.spelling(&name).to_vec();
         if name.shape == Shape::Number && !self.mode.assembler {
             let first = self.token(&name);
             let start = self.program.tokens.len() as u32;
@@ -295,7 +297,12 @@ impl Builder<'_> {
             let TokenRange { end, .. } = self.rest();
             return self.push(Op::Marker(TokenRange { start, end }), line);
         }
-        match spelling.as_slice() {
+        let spelling = self.spelling(&name).to_vec();
+        self.directive_named(&spelling, line);
+    }
+
+    fn directive_named(&mut self, spelling: &[u8], line: u32) {
+        match spelling {
             b"define" => define::define(self, line),
             b"undef" => match self.macro_name() {
                 Ok(name) => self.push(Op::Undefine(name), line),
@@ -325,7 +332,7 @@ impl Builder<'_> {
                 let message = self.message("#embed");
                 self.push(Op::Unsupported(message), line);
             }
-            _ => self.conditional(&spelling, line),
+            _ => self.conditional(spelling, line),
         }
     }
 
@@ -427,6 +434,11 @@ impl Builder<'_> {
 
     /// The name after `#ifdef`, `#undef` and their like.
     fn macro_name(&mut self) -> Result<Atom, &'static str> {
+        if let Some(name) = self.cursor.plain_word()
+            && name != b"defined"
+        {
+            return Ok(Atom::of(name));
+        }
         let Some(raw) = self.next() else {
             return Err("no macro name given");
         };

@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use memchr::memmem;
+
 use super::build::{Builder, mentions};
 use super::{
     Body, Kind, MacroDefinition, Meaning, Op, PASTE_LEFT, Parameters, SPACE, STRINGIFY, Token,
@@ -36,13 +38,18 @@ fn parse(builder: &mut Builder<'_>) -> Result<(MacroDefinition, u16), &'static s
     if builder.program.macros.len() >= MOST {
         return Err("this file defines more macros than the scanner takes");
     }
-    let Some(raw) = builder.next() else {
-        return Err("no macro name given in #define");
+    let name = match builder.cursor.plain_word() {
+        Some(name) => Atom::of(name),
+        None => {
+            let Some(raw) = builder.next() else {
+                return Err("no macro name given in #define");
+            };
+            if raw.shape != Shape::Identifier {
+                return Err("macro names must be identifiers");
+            }
+            builder.token(&raw).atom
+        }
     };
-    if raw.shape != Shape::Identifier {
-        return Err("macro names must be identifiers");
-    }
-    let name = builder.token(&raw).atom;
     if matches!(name, known::DEFINED | known::VA_ARGS) {
         return Err("this name cannot be a macro");
     }
@@ -56,13 +63,13 @@ fn parse(builder: &mut Builder<'_>) -> Result<(MacroDefinition, u16), &'static s
         }
         _ => None,
     };
-    if let Some(body) = postponed(builder, parameters.is_some()) {
+    if let Some((body, meaning)) = postponed(builder, parameters.is_some()) {
         let definition = MacroDefinition {
             name,
             needs_substitution: parameters.is_some(),
             parameters,
             body,
-            meaning: Meaning::Unknown,
+            meaning,
         };
         return Ok((definition, 0));
     }
@@ -88,27 +95,83 @@ fn parse(builder: &mut Builder<'_>) -> Result<(MacroDefinition, u16), &'static s
     Ok((definition, mentions))
 }
 
-/// The replacement list as text, when nothing in it has to be known now: no `#`, no word that matters, not one token only.
-fn postponed(builder: &mut Builder<'_>, has_parameters: bool) -> Option<Body> {
+/// The replacement list as text, when nothing in it has to be known now: no `#`, no word that matters. It has no meaning then,
+/// unless that is plain to see.
+fn postponed(builder: &mut Builder<'_>, has_parameters: bool) -> Option<(Body, Meaning)> {
     let from = builder.cursor.position();
     let (text, after) = builder.cursor.plain_body()?;
-    if !has_parameters && is_one_token(text) || builder.watch.next_from(from) < from + text.len() {
+    if builder.watch.next_from(from) < from + text.len() {
         return None;
+    }
+    let mut meaning = Meaning::Unknown;
+    if !has_parameters {
+        match without_comment(text, builder.mode).trim_ascii() {
+            [] => {
+                builder.cursor = after;
+                return Some((Body::Text(0, 0, OnceLock::new()), meaning));
+            }
+            number @ [b'0'..=b'9', ..] if number.iter().all(u8::is_ascii_alphanumeric) => {
+                let value = Value::of_number(number);
+                meaning = value.map_or(Meaning::Unknown, Meaning::Value);
+            }
+            name @ [b'a'..=b'z' | b'A'..=b'Z' | b'_', ..] if name.iter().all(is_word) => {
+                builder.cursor = after;
+                return Some(alias(builder, name));
+            }
+            _ if is_one_token(text) => return None,
+            _ => {}
+        }
     }
     let start = builder.program.text.len() as u32;
     builder.program.text.extend_from_slice(text);
     builder.cursor = after;
     let end = builder.program.text.len() as u32;
-    Some(Body::Text(start, end, OnceLock::new()))
+    Some((Body::Text(start, end, OnceLock::new()), meaning))
+}
+
+/// The replacement list that is one name.
+fn alias(builder: &mut Builder<'_>, name: &[u8]) -> (Body, Meaning) {
+    let token = Token {
+        kind: Kind::Identifier,
+        flags: 0,
+        atom: Atom::of(name),
+    };
+    let start = builder.program.tokens.len() as u32;
+    builder.program.tokens.push(token);
+    let end = start + 1;
+    (
+        Body::Tokens(TokenRange { start, end }),
+        self::meaning(&[token]),
+    )
+}
+
+fn is_word(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || *byte == b'_'
+}
+
+/// What precedes the comment that ends the text, if nothing but one word does.
+fn without_comment(text: &[u8], mode: LexingMode) -> &[u8] {
+    let word = |byte: &u8| is_word(byte) || matches!(byte, b' ' | b'\t');
+    let Some(begin) = text.iter().position(|byte| !word(byte)) else {
+        return text;
+    };
+    let ends = match &text[begin..] {
+        [b'/', b'/', ..] => mode.line_comments,
+        [b'/', b'*', rest @ ..] => {
+            memmem::find(rest, b"*/").is_some_and(|end| rest[end + 2..].trim_ascii().is_empty())
+        }
+        _ => false,
+    };
+    if ends { &text[..begin] } else { text }
 }
 
 /// Whether a replacement list may be empty, a name or a number, perhaps in parentheses and before a comment.
 fn is_one_token(text: &[u8]) -> bool {
-    let open = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'(');
+    let open = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'(' | b'\\' | b'\n');
     let rest = &text[text.iter().take_while(open).count()..];
     let word = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'\'');
     let rest = &rest[rest.iter().take_while(word).count()..];
-    let close = |byte: &&u8| matches!(byte, b' ' | b'\t' | b')');
+    let close = |byte: &&u8| matches!(byte, b' ' | b'\t' | b')' | b'\\' | b'\n');
     let rest = &rest[rest.iter().take_while(close).count()..];
     rest.first().is_none_or(|byte| *byte == b'/')
 }
