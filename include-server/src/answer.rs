@@ -13,7 +13,7 @@ use protocol::include_dialogue::{Answer, Query};
 use protocol::limits::Limits;
 
 use crate::closure::Closure;
-use crate::compiler::{CompilerError, LocatedCompiler};
+use crate::compiler::{CompilerError, Kept, LocatedCompiler};
 use crate::decline::Decline;
 use crate::facts::{Evidence, Freshness, Vouched, WatchError};
 use crate::file_table::FileTable;
@@ -60,6 +60,7 @@ pub enum AnswererError {
 pub struct Answerer {
     environment: Vec<(Vec<u8>, Vec<u8>)>,
     freshness: Freshness,
+    kept: Option<Arc<Kept>>,
     memory: RwLock<Arc<Memory>>,
     forms: CompressedForms,
     mirror: Option<Mirror>,
@@ -102,10 +103,24 @@ impl Answerer {
         freshness: Freshness,
         mirror: Option<Mirror>,
     ) -> Result<Self, AnswererError> {
-        let memory = Memory::new(environment.clone(), freshness)?;
+        Self::with_kept(environment, freshness, mirror, None)
+    }
+
+    /// As [`Answerer::new`], with what compilers said to earlier sessions.
+    ///
+    /// # Errors
+    /// See [`AnswererError`].
+    pub fn with_kept(
+        environment: Vec<(Vec<u8>, Vec<u8>)>,
+        freshness: Freshness,
+        mirror: Option<Mirror>,
+        kept: Option<Arc<Kept>>,
+    ) -> Result<Self, AnswererError> {
+        let memory = Memory::new(environment.clone(), freshness, kept.clone())?;
         Ok(Self {
             environment,
             freshness,
+            kept,
             memory: RwLock::new(Arc::new(memory)),
             forms: CompressedForms::default(),
             mirror,
@@ -118,7 +133,7 @@ impl Answerer {
         if memory.files.facts().len() <= NAMES_KEPT {
             return memory;
         }
-        match Memory::new(self.environment.clone(), self.freshness) {
+        match Memory::new(self.environment.clone(), self.freshness, self.kept.clone()) {
             Ok(fresh) => {
                 let fresh = Arc::new(fresh);
                 let mut kept = self.memory.write().unwrap_or_else(PoisonError::into_inner);
@@ -210,9 +225,10 @@ impl Memory {
     fn new(
         environment: Vec<(Vec<u8>, Vec<u8>)>,
         freshness: Freshness,
+        kept: Option<Arc<Kept>>,
     ) -> Result<Self, AnswererError> {
         Ok(Self {
-            options: Options::new(environment)?,
+            options: Options::new(environment, kept)?,
             files: FileTable::with_freshness(freshness)?,
             answers: DashMap::default(),
         })

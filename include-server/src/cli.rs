@@ -62,6 +62,10 @@ struct ServiceArguments {
     /// auto with an error when inotify cannot be had (watch).
     #[arg(long, value_enum, default_value_t, value_name = "MODE")]
     freshness: Freshness,
+    /// Where compilers' answers are kept for later sessions (none: nowhere). Default: $DISTCC_DIR/compilers-UID if
+    /// DISTCC_DIR is set, otherwise pumphouse/compilers in $XDG_CACHE_HOME or ~/.cache.
+    #[arg(long = "cache-dir", value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
     /// Where the starting process waits to be told that the service listens; used by the program itself.
     #[arg(long = "ready-descriptor", hide = true)]
     ready_descriptor: Option<i32>,
@@ -137,6 +141,10 @@ struct ScanArguments {
     /// auto with an error when inotify cannot be had (watch).
     #[arg(long, value_enum, default_value_t, value_name = "MODE")]
     freshness: Freshness,
+    /// Where compilers' answers are kept for later sessions (none: nowhere). Default: $DISTCC_DIR/compilers-UID if
+    /// DISTCC_DIR is set, otherwise pumphouse/compilers in $XDG_CACHE_HOME or ~/.cache.
+    #[arg(long = "cache-dir", value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
     /// The compiler and its options.
     #[arg(
         last = true,

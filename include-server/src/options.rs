@@ -17,7 +17,7 @@ use protocol::command_line::{
 };
 use protocol::include_dialogue::Query;
 
-use crate::compiler::{CompilerError, Compilers, Invocation, LocatedCompiler, Probe};
+use crate::compiler::{CompilerError, Compilers, Invocation, Kept, LocatedCompiler, Probe};
 use crate::configuration::{
     CommandMacro, Configuration, Dialect, Forced, Language, TimePolicy, TranslationUnit,
 };
@@ -150,13 +150,16 @@ impl Environment {
 }
 
 impl Options {
-    /// With an environment for queries that carry none.
+    /// With an environment for queries that carry none, and compilers' answers to earlier sessions.
     ///
     /// # Errors
     /// [`CompilerError::Temporary`].
-    pub fn new(environment: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Self, CompilerError> {
+    pub fn new(
+        environment: Vec<(Vec<u8>, Vec<u8>)>,
+        kept: Option<Arc<Kept>>,
+    ) -> Result<Self, CompilerError> {
         Ok(Self {
-            compilers: Compilers::new()?,
+            compilers: Compilers::new(kept)?,
             configurations: DashMap::new(),
             environment,
         })

@@ -20,7 +20,9 @@ use crate::closure::Closure;
 /// Scans one command, or all of a project.
 pub(super) fn run(arguments: &ScanArguments) -> Result<ExitCode, CliError> {
     let environment = Environment::read();
-    let answerer = Answerer::new(environment.relevant.clone(), arguments.freshness, None)?;
+    let kept = environment.kept(arguments.cache_dir.as_deref());
+    let relevant = environment.relevant.clone();
+    let answerer = Answerer::with_kept(relevant, arguments.freshness, None, kept)?;
     match &arguments.compile_commands {
         Some(file) => scan_project(arguments, file, &environment, &answerer),
         None => scan_command(arguments, &environment, &answerer),

@@ -36,7 +36,8 @@ pub(super) fn run(arguments: &ServiceArguments) -> Result<ExitCode, CliError> {
     let environment = Environment::read();
     let mirror = Mirror::new(environment.client_tmp.as_deref())?;
     let freshness = arguments.freshness;
-    let answerer = Answerer::new(environment.relevant, freshness, Some(mirror))?;
+    let kept = environment.kept(arguments.cache_dir.as_deref());
+    let answerer = Answerer::with_kept(environment.relevant, freshness, Some(mirror), kept)?;
     let answerer = Arc::new(answerer);
     let sockets = Sockets::bind(port)?;
     let pid_file = arguments.pid_file.as_deref().map(PidFile::write);

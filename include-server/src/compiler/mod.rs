@@ -4,11 +4,14 @@
 //! found missing), which are asked again at every request: an upgraded compiler is asked anew.
 
 mod batch;
+mod evidence;
+pub mod kept;
 pub mod locate;
 pub mod oracle;
 pub mod probe;
 mod questions;
 pub(crate) mod run;
+mod trail;
 pub mod voucher;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +22,7 @@ use dashmap::DashMap;
 
 use crate::configuration::Language;
 use crate::facts::Session;
+pub use kept::Kept;
 pub use locate::LocatedCompiler;
 pub use probe::Probe;
 use voucher::Voucher;
@@ -88,9 +92,7 @@ pub struct Compilers {
     probes: DashMap<Invocation, Arc<Slot>>,
     /// Programs that gave no answer in time, and since when: whoever asks next does not wait again.
     hung: DashMap<PathBuf, (Instant, Voucher)>,
-    questions: Arc<oracle::AskedQuestions>,
-    /// Holds an empty `stdc-predef.h`, to learn whether a compiler looks for one.
-    bait: tempfile::TempDir,
+    asking: Arc<probe::Asking>,
 }
 
 /// One invocation's answer. The lock is held while the compiler runs, so that jobs that ask at once ask once.
@@ -113,11 +115,11 @@ const PROBES_KEPT: usize = 4096;
 const HUNG_REMEMBERED: Duration = Duration::from_secs(60);
 
 impl Compilers {
-    /// Nothing asked yet.
+    /// Nothing asked yet, but perhaps by earlier sessions.
     ///
     /// # Errors
     /// [`CompilerError::Temporary`] when there is no room for a temporary directory.
-    pub fn new() -> Result<Self, CompilerError> {
+    pub fn new(kept: Option<Arc<Kept>>) -> Result<Self, CompilerError> {
         let temporary = |error: std::io::Error| CompilerError::Temporary(error.to_string());
         let bait = tempfile::Builder::new()
             .prefix("include-server.")
@@ -128,8 +130,11 @@ impl Compilers {
             located: DashMap::new(),
             probes: DashMap::new(),
             hung: DashMap::new(),
-            questions: Arc::default(),
-            bait,
+            asking: Arc::new(probe::Asking {
+                bait,
+                questions: oracle::AskedQuestions::default(),
+                kept,
+            }),
         })
     }
 
@@ -185,7 +190,7 @@ impl Compilers {
             });
         }
         let started = Instant::now();
-        match Probe::ask(invocation, self.bait.path(), &self.questions, session) {
+        match Probe::ask(invocation, &self.asking, session) {
             Ok(probe) => {
                 let probe = Arc::new(probe);
                 state.probe = Some(Arc::clone(&probe));

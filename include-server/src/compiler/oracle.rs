@@ -8,15 +8,18 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use super::batch::{Asked, RARE, bit_text, read_bits, read_values, value_text, without_blamed};
+use super::evidence::Evidence;
+use super::kept::Kept;
+use super::probe::Asking;
 use super::{Invocation, lock, questions, run};
 use crate::configuration::{FeatureOracle, Language, Question};
 
 /// Questions asked in this session, in order, shared by all oracles.
 #[derive(Default)]
-pub(super) struct AskedQuestions(Mutex<Asking>);
+pub(super) struct AskedQuestions(Mutex<Questions>);
 
 #[derive(Default)]
-struct Asking {
+struct Questions {
     /// With the language that each was first asked for.
     questions: Vec<(Language, Question)>,
     different: HashSet<Question>,
@@ -57,38 +60,54 @@ impl AskedQuestions {
 /// Asks one compiler with one option set, and remembers.
 pub struct CompilerOracle {
     invocation: Invocation,
-    asked: Arc<AskedQuestions>,
+    /// The compiler's built-in macros: they tell whether answers on disk are of the same one.
+    builtins: Arc<[u8]>,
+    asking: Arc<Asking>,
     /// The lock is held while the compiler runs: scans that ask the same at once ask once.
     answers: Mutex<HashMap<Question, Option<i64>>>,
 }
 
+/// The evidence for all runs, while there is some for each.
+type Gathered = Option<Evidence>;
+
 impl CompilerOracle {
-    /// An oracle that knows some answers.
-    pub(super) fn new(
-        invocation: Invocation,
-        asked: Arc<AskedQuestions>,
-        answers: HashMap<Question, Option<i64>>,
-    ) -> Self {
+    /// An oracle that knows nothing.
+    pub(super) fn new(invocation: Invocation, builtins: Arc<[u8]>, asking: Arc<Asking>) -> Self {
         Self {
             invocation,
-            asked,
-            answers: Mutex::new(answers),
+            builtins,
+            asking,
+            answers: Mutex::default(),
         }
+    }
+
+    /// Takes answers that are known otherwise.
+    pub(super) fn learn(&self, answers: impl Iterator<Item = (Question, Option<i64>)>) {
+        lock(&self.answers).extend(answers);
     }
 
     /// Runs the compiler for `questions`, and once more for those with a rare value. `None` for all of them when it
     /// cannot be run.
     fn ask(&self, questions: &[Question]) -> Vec<Option<i64>> {
-        let mut found = self.run(questions, value_text, read_values);
+        let kept = self.asking.kept.as_ref();
+        let kept = kept.filter(|_| Kept::covers(&self.invocation));
+        let mut gathered = kept.map(|_| Evidence::default());
+        let mut found = self.run(questions, value_text, read_values, &mut gathered);
         let rare: Vec<usize> = (0..questions.len())
             .filter(|&number| found[number] == Some(RARE))
             .collect();
         if !rare.is_empty() {
             let questions: Vec<Question> = rare.iter().map(|&at| questions[at].clone()).collect();
-            let exact = self.run(&questions, bit_text, read_bits);
+            let exact = self.run(&questions, bit_text, read_bits, &mut gathered);
             for (at, value) in rare.into_iter().zip(exact) {
                 found[at] = value;
             }
+        }
+        if let (Some(kept), Some(evidence)) = (kept, gathered) {
+            let answers = questions.iter().zip(&found);
+            let answers =
+                answers.filter_map(|(question, value)| Some((question.clone(), (*value)?)));
+            kept.add(&self.invocation, &self.builtins, answers, evidence);
         }
         found
     }
@@ -98,11 +117,24 @@ impl CompilerOracle {
         questions: &[Question],
         text: fn(&[Question]) -> Asked,
         read: fn(usize, &str) -> Vec<Option<i64>>,
+        gathered: &mut Gathered,
     ) -> Vec<Option<i64>> {
         let (text, lines) = text(questions);
         let mut command = self.invocation.command();
         command.args(["-E", "-P", "-"]);
-        match run::run(&mut command, &text) {
+        let output = match gathered {
+            Some(before) => {
+                let bait = self.asking.bait.path();
+                let (output, evidence) = Evidence::gather(&self.invocation, command, &text, bait);
+                match evidence {
+                    Some(evidence) => before.0.extend(evidence.0),
+                    None => *gathered = None,
+                }
+                output
+            }
+            None => run::run(&mut command, &text),
+        };
+        match output {
             Ok(output) => {
                 let words = String::from_utf8_lossy(&output.stdout);
                 without_blamed(read(questions.len(), &words), &lines, &output)
@@ -134,7 +166,8 @@ impl FeatureOracle for CompilerOracle {
         more.retain(fits);
         more.push(question.clone());
         batch.extend(
-            self.asked
+            self.asking
+                .questions
                 .with(self.invocation.language, more)
                 .into_iter()
                 .filter(|other| other != question && !known.contains_key(other))

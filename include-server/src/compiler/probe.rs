@@ -11,6 +11,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::evidence::Evidence;
+use super::kept::{Entry, Kept, Said};
 use super::oracle::{AskedQuestions, CompilerOracle};
 use super::voucher::Voucher;
 use super::{CompilerError, Invocation, batch, run};
@@ -38,29 +40,84 @@ pub struct Probe {
     vouchers: Vec<Voucher>,
 }
 
+/// How compilers are asked.
+pub(super) struct Asking {
+    /// Holds an empty `stdc-predef.h`, to learn whether a compiler looks for one.
+    pub(super) bait: tempfile::TempDir,
+    pub(super) questions: AskedQuestions,
+    /// Answers of earlier sessions.
+    pub(super) kept: Option<Arc<Kept>>,
+}
+
 impl Probe {
-    /// Asks the compiler. `bait` is a directory that holds an empty `stdc-predef.h` and nothing else.
+    /// Asks the compiler, or takes what it said to an earlier session.
     pub(super) fn ask(
         invocation: &Invocation,
-        bait: &Path,
-        questions: &Arc<AskedQuestions>,
+        asking: &Arc<Asking>,
         session: &mut Session<'_>,
     ) -> Result<Self, CompilerError> {
         // Taken before the run, so that a compiler which is replaced meanwhile is asked again.
         let program = Voucher::of(invocation.program.clone(), session);
-        let said = Said::ask(invocation, bait, &questions.first(invocation.language))?;
+        let kept = asking.kept.as_ref().filter(|_| Kept::covers(invocation));
+        if let Some(entry) = kept.and_then(|kept| kept.load(invocation)) {
+            let answers = entry.answers.into_iter();
+            let answers = answers.map(|(question, value)| (question, Some(value)));
+            let program = program.clone();
+            let probe = Self::new(invocation, entry.said, asking, program, session)?;
+            // The vouchers are of a moment before this one: what changes from here on, they will tell.
+            if entry
+                .evidence
+                .holds(invocation.search().unwrap_or_default())
+            {
+                probe.oracle.learn(answers);
+                return Ok(probe);
+            }
+        }
+        let first = First::ask(invocation, asking, kept.is_some())?;
+        let bait = asking.bait.path().to_owned();
+        let macros = Macros::parse(&first.output.stdout);
+        let said = Said {
+            builtins: macros.lines,
+            saw_stdc_predef: macros.saw_stdc_predef,
+            verbose: first.output.stderr,
+            bait,
+        };
+        // An option in its configuration may make it look at the processor.
+        let is_native = memchr::memmem::find(&said.verbose, b"=native").is_some();
+        let entry = first.evidence.filter(|_| !is_native).map(|evidence| Entry {
+            said: said.clone(),
+            answers: first.answers.clone(),
+            evidence,
+        });
+        let probe = Self::new(invocation, said, asking, program, session)?;
+        let answers = first.answers.into_iter();
+        let answers = answers.map(|(question, value)| (question, Some(value)));
+        probe.oracle.learn(answers);
+        if let (Some(kept), Some(entry)) = (kept, entry) {
+            kept.save(invocation, entry);
+        }
+        Ok(probe)
+    }
+
+    /// What follows from a compiler's words.
+    fn new(
+        invocation: &Invocation,
+        said: Said,
+        asking: &Arc<Asking>,
+        program: Voucher,
+        session: &mut Session<'_>,
+    ) -> Result<Self, CompilerError> {
         let unknown = |what| CompilerError::Unknown {
             path: invocation.program.clone(),
             what,
         };
-        let told = Told::parse(&said.output.stderr, bait);
+        let told = Told::parse(&said.verbose, &said.bait);
         if !told.complete {
             return Err(unknown("-v printed no include search list"));
         }
-        let macros = Macros::parse(&said.output.stdout);
         let family = told
             .family
-            .or_else(|| macros.family())
+            .or_else(|| family_of(&said.builtins))
             .ok_or_else(|| unknown("-v printed no version"))?;
         let sources = match family {
             CompilerFamily::Gcc { .. } => invocation.default_directories(&told.target),
@@ -73,14 +130,19 @@ impl Probe {
         for place in places.into_iter().flatten() {
             vouchers.push(Voucher::of(place, session));
         }
-        let oracle = CompilerOracle::new(invocation.clone(), Arc::clone(questions), said.answers);
+        let builtins: Arc<[u8]> = said.builtins.into();
+        let oracle = CompilerOracle::new(
+            invocation.clone(),
+            Arc::clone(&builtins),
+            Arc::clone(asking),
+        );
         Ok(Self {
-            builtins: macros.lines.into(),
+            builtins,
             family,
             target: told.target,
             quote: told.quote,
             bracket: told.bracket,
-            pre_includes_stdc_predef: macros.saw_stdc_predef,
+            pre_includes_stdc_predef: said.saw_stdc_predef,
             has_frameworks: told.has_frameworks,
             oracle: Arc::new(oracle),
             vouchers,
@@ -94,40 +156,51 @@ impl Probe {
 }
 
 /// What a compiler printed when it was started for the first time.
-struct Said {
+struct First {
     output: run::Output,
-    answers: HashMap<Question, Option<i64>>,
+    answers: HashMap<Question, i64>,
+    evidence: Option<Evidence>,
 }
 
-impl Said {
+impl First {
     /// Starts the compiler, once if all goes well.
     fn ask(
         invocation: &Invocation,
-        bait: &Path,
-        questions: &[Question],
+        asking: &Asking,
+        with_evidence: bool,
     ) -> Result<Self, CompilerError> {
-        let (text, lines) = batch::first_text(questions);
+        let questions = asking.questions.first(invocation.language);
+        let (text, lines) = batch::first_text(&questions);
         let ask = |text: &[u8]| {
+            let bait = asking.bait.path();
             let mut command = invocation.command();
             command.args(["-E", "-dD", "-v", "-idirafter"]).arg(bait);
             command.arg(if text.is_empty() { "/dev/null" } else { "-" });
-            run::run(&mut command, text).map_err(|why| CompilerError::Run {
+            let (output, evidence) = match with_evidence {
+                true => Evidence::gather(invocation, command, text, bait),
+                false => (run::run(&mut command, text), None),
+            };
+            let output = output.map_err(|why| CompilerError::Run {
                 path: invocation.program.clone(),
                 why,
-            })
+            })?;
+            Ok((output, evidence))
         };
-        let mut output = ask(&text)?;
+        let (mut output, mut evidence) = ask(&text)?;
         let mut answers = HashMap::new();
         if output.success {
             let words = String::from_utf8_lossy(&output.stdout);
             let values = batch::read_values(questions.len(), &words);
             let values = batch::without_blamed(values, &lines, &output);
             // What is not certain is asked again when somebody wants to know.
-            let certain = |(_, value): &(_, Option<i64>)| value.is_some_and(|v| v != batch::RARE);
-            answers.extend(questions.iter().cloned().zip(values).filter(certain));
-        } else if !text.is_empty() && Told::parse(&output.stderr, bait).complete {
+            for (question, value) in questions.into_iter().zip(values) {
+                if let Some(value) = value.filter(|value| *value != batch::RARE) {
+                    answers.insert(question, value);
+                }
+            }
+        } else if !text.is_empty() && Told::parse(&output.stderr, asking.bait.path()).complete {
             // It may have stumbled over a question.
-            output = ask(b"")?;
+            (output, evidence) = ask(b"")?;
         }
         if !output.success {
             return Err(CompilerError::Refused {
@@ -135,11 +208,22 @@ impl Said {
                 message: first_error(&output.stderr),
             });
         }
-        Ok(Self { output, answers })
+        Ok(Self {
+            output,
+            answers,
+            evidence,
+        })
     }
 }
 
 impl Invocation {
+    /// The value of `PATH`.
+    pub(super) fn search(&self) -> Option<&[u8]> {
+        let mut entries = self.environment.iter();
+        let (_, value) = entries.find(|(name, _)| name == b"PATH")?;
+        Some(value)
+    }
+
     /// The command so far: program, options, `-x`.
     pub(super) fn command(&self) -> std::process::Command {
         let mut command = run::command(&self.program, &self.environment, self.cwd.as_deref());
@@ -178,7 +262,7 @@ impl Invocation {
 }
 
 /// The word after `-x`.
-fn language_name(language: Language) -> &'static str {
+pub(super) fn language_name(language: Language) -> &'static str {
     match language {
         Language::C => "c",
         Language::Cxx => "c++",
@@ -346,17 +430,17 @@ impl Macros {
             saw_stdc_predef,
         }
     }
+}
 
-    /// Whose rules hold, by the macros that name the compiler.
-    fn family(&self) -> Option<CompilerFamily> {
-        let value = |name: &[u8]| {
-            let at = after(&self.lines, &[b"#define ", name, b" "].concat())?;
-            major(at)
-        };
-        value(b"__clang_major__")
-            .map(|major| CompilerFamily::Clang { major })
-            .or_else(|| value(b"__GNUC__").map(|major| CompilerFamily::Gcc { major }))
-    }
+/// Whose rules hold, by the macros that name the compiler.
+fn family_of(builtins: &[u8]) -> Option<CompilerFamily> {
+    let value = |name: &[u8]| {
+        let at = after(builtins, &[b"#define ", name, b" "].concat())?;
+        major(at)
+    };
+    value(b"__clang_major__")
+        .map(|major| CompilerFamily::Clang { major })
+        .or_else(|| value(b"__GNUC__").map(|major| CompilerFamily::Gcc { major }))
 }
 
 /// The name in a `#define` line.
@@ -381,7 +465,11 @@ ignoring duplicate directory \"/usr/include/\"\n  as it is a non-system director
 
     #[test]
     fn no_common_question_makes_a_compiler_stumble() {
-        let bait = tempfile::tempdir().unwrap();
+        let asking = Asking {
+            bait: tempfile::tempdir().unwrap(),
+            questions: AskedQuestions::default(),
+            kept: None,
+        };
         let standards =
             "c89 iso9899:199409 gnu89 c99 c11 gnu17 c2x c++98 c++11 gnu++14 c++17 gnu++20 c++2b";
         for program in ["/usr/bin/gcc", "/usr/bin/clang", "/usr/bin/clang-19"] {
@@ -401,12 +489,11 @@ ignoring duplicate directory \"/usr/include/\"\n  as it is a non-system director
                     environment: Vec::new(),
                     cwd: None,
                 };
-                let questions = AskedQuestions::default().first(language);
-                let said = Said::ask(&invocation, bait.path(), &questions).unwrap();
+                let first = First::ask(&invocation, &asking, false).unwrap();
                 // Nothing is known when the compiler had to be started again.
-                assert!(said.answers.len() > 100, "{program} {standard}");
+                assert!(first.answers.len() > 100, "{program} {standard}");
                 let packed = Question::Call(b"__has_attribute(packed)".to_vec());
-                assert_eq!(said.answers.get(&packed), Some(&Some(1)));
+                assert_eq!(first.answers.get(&packed), Some(&1));
             }
         }
     }
@@ -457,6 +544,9 @@ ignoring duplicate directory \"/usr/include/\"\n  as it is a non-system director
             b"#define __STDC__ 1\n#define __GNUC__ 13\n#define _REENTRANT 1\n#define LAST x y\n"
         );
         assert!(macros.saw_stdc_predef);
-        assert_eq!(macros.family(), Some(CompilerFamily::Gcc { major: 13 }));
+        assert_eq!(
+            family_of(&macros.lines),
+            Some(CompilerFamily::Gcc { major: 13 })
+        );
     }
 }

@@ -55,6 +55,15 @@ impl Medium {
     }
 }
 
+/// Whether `stat` tells by its times of each change to what `path` leads to.
+pub(crate) fn keeps_stamps(path: &std::path::Path) -> bool {
+    // The type of the field differs between platforms.
+    #[allow(clippy::unnecessary_cast)]
+    let medium =
+        rustix::fs::statfs(path).map(|found| Medium::of(found.f_type as u64 & 0xFFFF_FFFF));
+    matches!(medium, Ok(Medium::Local | Medium::Unwatchable))
+}
+
 /// The file systems met so far, by device.
 #[derive(Default)]
 pub(super) struct Media {

@@ -19,6 +19,7 @@ mod watch;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+pub(crate) use medium::keeps_stamps;
 pub use node::{NodeId, Value};
 pub use passage::{End, Passage, Step};
 pub use session::{Evidence, Located, Session, Vouched};

@@ -323,6 +323,7 @@ mod tests {
         let environment = Environment {
             relevant: vec![(b"PATH".to_vec(), b"/usr/bin:/bin".to_vec())],
             client_tmp: None,
+            cache_directory: None,
         };
         let words = words.split(' ').map(|word| word.as_bytes().to_vec());
         let cwd = directory.path();
