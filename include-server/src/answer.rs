@@ -228,7 +228,7 @@ impl Memory {
         kept: Option<Arc<Kept>>,
     ) -> Result<Self, AnswererError> {
         Ok(Self {
-            options: Options::new(environment, kept)?,
+            options: Options::with_kept(environment, kept)?,
             files: FileTable::with_freshness(freshness)?,
             answers: DashMap::default(),
         })

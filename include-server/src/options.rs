@@ -150,11 +150,19 @@ impl Environment {
 }
 
 impl Options {
-    /// With an environment for queries that carry none, and compilers' answers to earlier sessions.
+    /// With an environment for queries that carry none.
     ///
     /// # Errors
     /// [`CompilerError::Temporary`].
-    pub fn new(
+    pub fn new(environment: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Self, CompilerError> {
+        Self::with_kept(environment, None)
+    }
+
+    /// As [`Options::new`], with what compilers said to earlier sessions.
+    ///
+    /// # Errors
+    /// [`CompilerError::Temporary`].
+    pub fn with_kept(
         environment: Vec<(Vec<u8>, Vec<u8>)>,
         kept: Option<Arc<Kept>>,
     ) -> Result<Self, CompilerError> {
