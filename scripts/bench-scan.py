@@ -10,7 +10,8 @@ answers count, for every tool. One markdown table; times are CPU time, user and 
            compilers, the start, and JSON written
   warm     the last of --rounds rounds in one process, its facts vouched for by inotify: mean/median/99th percentile of the
            thread's time per TU
-  by stat  the same with --freshness stat, and what stating the same files costs by itself
+  by stat  the same with --freshness stat; what stating the same files costs by itself; how many times the second median the
+           first is
   2 thr    elapsed time with one thread divided by that with two: of a cold round, and of many warm ones
   s-d      clang-scan-deps-19 -format make -mode preprocess-dependency-directives -j 1; how many TUs it answered
   -M       the compiler's own -M, over a sample: mean/median/99th percentile
@@ -121,15 +122,16 @@ class Corpus:
         return f"{cold[1] / cold[2]:.2f} / {warm[1] / warm[2]:.2f}"
 
     def stat_cost(self, work, rounds):
-        """Microseconds of stating each unit's files."""
+        """Microseconds of stating each unit's files, unit by unit."""
         program, paths = os.path.join(work, "stat-cost"), os.path.join(work, "paths")
         if not os.path.exists(program):
             subprocess.run(["gcc", "-O2", "-o", program, os.path.join(HERE, "corpora/stat-cost.c")], check=True)
         with open(paths, "wb") as file:
             for deps in self.deps:
                 file.writelines(os.fsencode(name) + b"\0" for name in deps)
-        cost = subprocess.run([program, paths, str(rounds)], check=True, capture_output=True).stdout
-        return float(cost) / len(self.deps)
+                file.write(b"\0")
+        costs = subprocess.run([program, paths, str(rounds)], check=True, capture_output=True).stdout
+        return [float(cost) for cost in costs.split()]
 
     def scan_deps(self, work):
         """The run of clang-scan-deps and how many units it answered."""
@@ -173,7 +175,7 @@ def without(words, with_value, alone):
 
 
 HEAD = [
-    "corpus", "TUs", "files/TU", "cold ms/TU: scan, all", "warm us/TU", "by stat us/TU", "stat alone", "2 thr", "s-d ms/TU (TUs)",
+    "corpus", "TUs", "files/TU", "cold ms/TU: scan, all", "warm us/TU", "by stat us/TU", "stat alone us/TU", "times", "2 thr", "s-d ms/TU (TUs)",
     "s-d : cold",
     "-M ms/TU", "MB", "s-d MB",
 ]
@@ -185,7 +187,8 @@ def measure(corpus, work, rounds, sample):
     cold = corpus.scan(1, 1)
     warm = corpus.scan(1, rounds)
     by_stat = corpus.scan(1, rounds, options=["--freshness", "stat"])
-    warm_us = corpus.per_unit(warm)
+    warm_us, by_stat_us = corpus.per_unit(warm), corpus.per_unit(by_stat)
+    stat_us = corpus.stat_cost(work, 5)
     theirs, answered = corpus.scan_deps(work) if shutil.which(SCAN_DEPS) else (None, 0)
     cold_ms = cold.cpu * 1e3 / units
     theirs_ms = theirs.cpu * 1e3 / units if theirs else float("nan")
@@ -195,8 +198,9 @@ def measure(corpus, work, rounds, sample):
         f"{statistics.fmean(map(len, corpus.deps)):.0f}",
         f"{statistics.fmean(corpus.per_unit(cold)) / 1e3:.2f}, {cold_ms:.2f}",
         spread(warm_us, 0),
-        spread(corpus.per_unit(by_stat), 0),
-        f"{corpus.stat_cost(work, 5):.0f}",
+        spread(by_stat_us, 0),
+        spread(stat_us, 0),
+        f"{statistics.median(by_stat_us) / statistics.median(stat_us):.2f}",
         corpus.threads(statistics.fmean(warm_us)),
         f"{theirs_ms:.1f} ({answered})",
         f"{theirs_ms / cold_ms:.0f}",

@@ -1,5 +1,6 @@
-/* stat-cost FILE ROUNDS: FILE holds paths, each with its NUL. Prints the microseconds of CPU that stating all of them
- * costs, the best of ROUNDS: what any scanner pays that proves freshness by stat. */
+/* stat-cost FILE ROUNDS: FILE holds paths, each with its NUL, and one more NUL after the paths of a unit. Prints for each unit
+ * the microseconds of CPU that stating its paths costs, the median of ROUNDS: what any scanner pays that proves freshness by
+ * stat. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,11 @@ static double cpu(void) {
     return now.tv_sec * 1e6 + now.tv_nsec / 1e3;
 }
 
+static int compare(const void *one, const void *other) {
+    double difference = *(const double *)one - *(const double *)other;
+    return (difference > 0) - (difference < 0);
+}
+
 int main(int argc, char **argv) {
     if (argc != 3) return 2;
     FILE *file = fopen(argv[1], "r");
@@ -21,14 +27,17 @@ int main(int argc, char **argv) {
     rewind(file);
     char *text = malloc(size + 1);
     if (fread(text, 1, size, file) != (size_t)size) return 1;
-    double best = 1e18;
-    for (int round = atoi(argv[2]); round > 0; round--) {
-        double began = cpu();
-        struct stat entry;
-        for (char *path = text; path < text + size; path += strlen(path) + 1) stat(path, &entry);
-        double took = cpu() - began;
-        if (took < best) best = took;
+    int rounds = atoi(argv[2]);
+    double *took = malloc(rounds * sizeof *took);
+    for (char *unit = text, *next = text; unit < text + size; unit = next + 1) {
+        for (int round = 0; round < rounds; round++) {
+            double began = cpu();
+            struct stat entry;
+            for (next = unit; *next; next += strlen(next) + 1) stat(next, &entry);
+            took[round] = cpu() - began;
+        }
+        qsort(took, rounds, sizeof *took, compare);
+        printf("%.1f\n", took[rounds / 2]);
     }
-    printf("%.1f\n", best);
     return 0;
 }

@@ -23,7 +23,7 @@ impl Facts {
     /// Asks the system what stands at `node`, unless the directory's times vouch for it. The node's directory was checked
     /// before in the same request.
     pub(super) fn verify(&self, id: NodeId, node: &Node) {
-        if self.is_unchanged_file(node) {
+        if self.is_unchanged(node) {
             return;
         }
         let mut state = lock(&node.state);
@@ -73,17 +73,76 @@ impl Facts {
         }
     }
 
-    /// The common case without inotify: a file that is as it was. The lock is not held while the system is asked, since
-    /// many threads ask for the same headers.
-    fn is_unchanged_file(&self, node: &Node) -> bool {
+    /// The common case without inotify: a file or directory that is as it was. The lock is not held while the system is
+    /// asked, since many threads ask for the same headers.
+    fn is_unchanged(&self, node: &Node) -> bool {
         if self.watch.is_some() || node.has(UNSETTLED | REMOTE | BY_NAME) {
             return false;
         }
-        let Value::File(stamp) = lock(&node.state).value else {
+        let state = lock(&node.state);
+        let times = state.times;
+        let known = match state.value {
+            Value::File(stamp) => Ok(stamp),
+            Value::Directory(device, inode) => Err((device, inode)),
+            _ => return false,
+        };
+        drop(state);
+        let parent = self.node(node.parent);
+        if !parent.was_opened() {
+            self.open_directory(parent);
+        }
+        let Ok(stat) = self.ask(node) else {
             return false;
         };
-        let found = rustix::fs::lstat(node.path());
-        found.is_ok_and(|stat| FileStamp::new(&stat).same_content(&stamp))
+        let found = FileStamp::new(&stat);
+        match known {
+            Ok(stamp) => found.same_content(&stamp),
+            Err(inode) => {
+                FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+                    && (found.device, found.inode) == inode
+                    && times == Some(DirectoryTimes::of(&found))
+            }
+        }
+    }
+
+    /// What the system says of a node: in one step from its directory where that is kept open, instead of one for each
+    /// component of the path. The directory was checked before in the same request.
+    fn ask(&self, node: &Node) -> rustix::io::Result<Stat> {
+        match (self.node(node.parent).handle(), node.name()) {
+            (Some(directory), Some(name)) => {
+                rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+            }
+            _ => rustix::fs::lstat(node.path()),
+        }
+    }
+
+    /// Opens a directory in which a name is asked for again, if there may be another open one. While it is open, nothing
+    /// else gets its inode, so that it is the one that stands there as long as the node's value is the same.
+    fn open_directory(&self, node: &Node) {
+        if self.handles_left.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let state = lock(&node.state);
+        let Value::Directory(device, inode) = state.value else {
+            return;
+        };
+        let version = node.version();
+        drop(state);
+        let take = |left: usize| left.checked_sub(1);
+        if self
+            .handles_left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .is_err()
+        {
+            return;
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        if let Ok(directory) = rustix::fs::open(node.path(), flags, Mode::empty())
+            && let Ok(stat) = rustix::fs::fstat(&directory)
+            && (stat.st_dev, stat.st_ino) == (device, inode)
+        {
+            node.set_handle(directory, version);
+        }
     }
 
     /// Whether a directory that is not watched, and that was asked in this request, shows by its times that no name in it
@@ -102,7 +161,7 @@ impl Facts {
     /// What stands at `node`, and whether inotify would report a change from now on.
     fn look(&self, id: NodeId, node: &Node, state: &mut State, asked: i64) -> (Value, bool) {
         let mut watched = self.watches_names(node);
-        let mut found = rustix::fs::lstat(node.path());
+        let mut found = self.ask(node);
         for _ in 0..WATCH_ATTEMPTS {
             let Ok(stat) = &found else { break };
             if !watched || FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
@@ -171,10 +230,7 @@ impl Facts {
 
     /// Notes when names in a directory came or went, as far as its times show it.
     fn look_at_times(&self, node: &Node, state: &mut State, stamp: &FileStamp, settled: bool) {
-        let times = DirectoryTimes {
-            modified: stamp.modified,
-            changed: stamp.changed,
-        };
+        let times = DirectoryTimes::of(stamp);
         if state.times != Some(times) || !settled {
             node.set_names(self.tick());
         }

@@ -16,7 +16,7 @@ mod passage;
 mod session;
 mod watch;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub(crate) use medium::keeps_stamps;
@@ -52,6 +52,8 @@ pub struct Facts {
     /// When something that was known was last disturbed or found changed.
     disturbed: AtomicU64,
     media: Media,
+    /// Directories that may still be kept open.
+    handles_left: AtomicUsize,
     watch: Option<Watch>,
     /// Working memory of sessions that are over.
     spare: Mutex<Vec<session::Scratch>>,
@@ -59,6 +61,15 @@ pub struct Facts {
 
 const FIRST_CHUNK: usize = 4096;
 const CHUNKS: usize = 18;
+
+/// Directories kept open at most, if the limit on open files leaves room for so many four times.
+const HANDLES: u64 = 4096;
+
+fn handles() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let quarter = limit.current.map_or(HANDLES, |files| files / 4);
+    usize::try_from(quarter.min(HANDLES)).unwrap_or(0)
+}
 
 /// The chunk of a node's number and the place in it.
 fn place(number: u32) -> (usize, usize) {
@@ -86,6 +97,7 @@ impl Facts {
             flooded: AtomicU64::new(0),
             disturbed: AtomicU64::new(0),
             media: Media::default(),
+            handles_left: AtomicUsize::new(handles()),
             watch,
             spare: Mutex::default(),
         };

@@ -4,6 +4,7 @@
 //! inotify's events set them while somebody holds it.
 
 use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
@@ -48,6 +49,15 @@ pub(super) struct DirectoryTimes {
     pub(super) changed: i64,
 }
 
+impl DirectoryTimes {
+    pub(super) fn of(stamp: &FileStamp) -> DirectoryTimes {
+        DirectoryTimes {
+            modified: stamp.modified,
+            changed: stamp.changed,
+        }
+    }
+}
+
 /// What the lock of a node guards.
 pub(super) struct State {
     pub(super) value: Value,
@@ -83,6 +93,14 @@ struct Below {
     children: RwLock<HashMap<Box<[u8]>, NodeId>>,
     /// Where paths lead that start here.
     passages: RwLock<HashMap<Box<[u8]>, Arc<Passage>>>,
+    handle: OnceLock<Handle>,
+}
+
+/// A directory by which names in it are found in one step.
+struct Handle {
+    directory: OwnedFd,
+    /// The version of the node whose value it is.
+    version: u32,
 }
 
 /// A directory in which names are looked for in vain: each leaves an entry in the kernel's cache.
@@ -129,6 +147,14 @@ impl Node {
     /// The real path.
     pub(super) fn path(&self) -> &CStr {
         &self.path
+    }
+
+    /// The last component of the path; the root has none.
+    pub(super) fn name(&self) -> Option<&CStr> {
+        let path = self.path.as_bytes_with_nul();
+        let slash = memchr::memrchr(b'/', path)?;
+        let name = CStr::from_bytes_with_nul(&path[slash + 1..]).ok()?;
+        (!name.is_empty()).then_some(name)
     }
 
     pub(super) fn version(&self) -> u32 {
@@ -180,6 +206,25 @@ impl Node {
 
     fn below(&self) -> &Below {
         self.below.get_or_init(Box::default)
+    }
+
+    /// The open directory, if it was opened and is still the one that stands here.
+    pub(super) fn handle(&self) -> Option<BorrowedFd<'_>> {
+        let handle = self.below.get()?.handle.get()?;
+        (handle.version == self.version()).then(|| handle.directory.as_fd())
+    }
+
+    /// Whether it was opened at all, be it then the one that stands here or not.
+    pub(super) fn was_opened(&self) -> bool {
+        self.below
+            .get()
+            .is_some_and(|below| below.handle.get().is_some())
+    }
+
+    /// Keeps the directory that had this version.
+    pub(super) fn set_handle(&self, directory: OwnedFd, version: u32) {
+        // Somebody else's is as good.
+        let _ = self.below().handle.set(Handle { directory, version });
     }
 
     /// The child of that name, if it was ever asked for.
