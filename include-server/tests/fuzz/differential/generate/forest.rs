@@ -313,7 +313,7 @@ impl Generator<'_> {
                 };
                 format!(
                     "\u{4}ifndef IT_{word}\u{3}{}{again}{shown}\u{4}elif IT_{word} < 2\u{3}\u{4}if IT_{word} == 0\u{3}{}\
-                     {body}\u{4}else\u{3}{}\u{4}endif\u{3}{again}\u{4}else\u{3}{}\u{4}undef IT_{word}\u{3}\u{4}endif\u{3}",
+                     \u{4}else\u{3}{}\u{4}endif\u{3}{body}{again}\u{4}else\u{3}{}\u{4}undef IT_{word}\u{3}\u{4}endif\u{3}",
                     step(0),
                     step(0),
                     step(1),
@@ -439,7 +439,7 @@ impl Generator<'_> {
                 change + &self.include_of(&header)
             }
             (17, Some(header)) => self.stacked(forest, &header),
-            (18, _) if self.allowance > COMPUTED_COST => {
+            (18, Some(_)) if self.allowance > COMPUTED_COST => {
                 self.allowance -= COMPUTED_COST;
                 let name = format!("H{}", self.random.below(3));
                 format!("\u{4}ifdef {name}\u{3}\u{4}include\u{1}{name}\u{3}\u{4}endif\u{3}")
