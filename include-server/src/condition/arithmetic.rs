@@ -67,9 +67,13 @@ pub(super) fn divide(remainder: bool, left: Value, right: Value) -> Value {
     Value { bits, unsigned }
 }
 
-/// To clang a count is never negative, only large.
+/// To clang a count is never negative, only large; and to the right only its lower 32 bits count.
 pub(super) fn clang_shift(to_left: bool, left: Value, right: Value) -> Value {
-    let count = right.bits.min(63);
+    let count = match to_left {
+        true => right.bits,
+        false => right.bits & 0xFFFF_FFFF,
+    };
+    let count = count.min(63);
     let bits = match (to_left, left.unsigned) {
         (true, _) if right.bits > 63 => 0,
         (true, _) => left.bits << count,

@@ -318,3 +318,22 @@ fn a_header_seen_before_that_is_now_read_under_a_second_name() {
         check_after(compiler, &commands.each_ref().map(String::as_str), &fixture);
     }
 }
+
+#[test]
+fn shifts_by_too_much() {
+    for condition in [
+        "(64 >> 0x8000000000000000) == 64",
+        "(64u >> 0x8000000000000001) == 32",
+        "(64 >> 0x100000001) == 32",
+        "(64 >> -4294967295) == 32",
+        "(64 << 0x100000001) == 128",
+        "(64 << 0x8000000000000000) == 64",
+        "(1 << -4294967295) == 2",
+        "(64 >> -1) == 128",
+        "(-1 >> 64) == -1",
+        "(0x8000000000000000 >> 64) == 1",
+    ] {
+        let source = format!("//- a.c\n#if {condition}\n#include \"t.h\"\n#endif\n//- t.h\n");
+        check(BOTH, "a.c", &source);
+    }
+}
