@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use super::comparison::{Outcome, compare};
 use super::dice::Dice;
@@ -85,6 +86,9 @@ impl fmt::Display for Report {
 
 /// Changes remembered for a report of a difference.
 const REMEMBERED: usize = 60;
+
+/// After this time a file is old enough to be remembered.
+const SETTLED: Duration = Duration::from_millis(25);
 
 struct Torture {
     plan: Plan,
@@ -178,6 +182,9 @@ impl Torture {
         };
         let between = self.dice.chance(50);
         let unit = self.dice.below(self.tree.units.len());
+        if self.dice.chance(50) {
+            self.acquaint(unit);
+        }
         for _ in 0..changes * self.plan.density {
             let done = self.mutator.mutate(&self.tree);
             self.remember(done);
@@ -186,6 +193,9 @@ impl Torture {
             if between && self.dice.chance(60) {
                 self.scan_between(unit);
             }
+        }
+        if self.dice.chance(40) {
+            self.acquaint(unit);
         }
         let units = if self.dice.chance(10) { 3 } else { 1 };
         self.check(unit)?;
@@ -208,6 +218,29 @@ impl Torture {
         let _ = self.witness.ask(&self.tree.units[unit].query());
         self.report.scans_between += 1;
         self.remember(format!("scan of unit {unit}"));
+    }
+
+    /// Scans of all units like that one, each with its source written anew, so that what headers come to is learnt in one and
+    /// had again in the next.
+    fn acquaint(&mut self, number: usize) {
+        if self.dice.chance(30) {
+            // What was written a moment ago is remembered for no other request.
+            std::thread::sleep(SETTLED);
+        }
+        for other in 0..self.tree.units.len() {
+            let unit = &self.tree.units[other];
+            if !unit.is_like(&self.tree.units[number]) {
+                continue;
+            }
+            let source = unit.source();
+            if let Ok(text) = std::fs::read(&source) {
+                // It may be read-only, or lie on a file system that is.
+                let _ = std::fs::write(&source, text);
+            }
+            let _ = self.witness.ask(&unit.query());
+            self.report.scans_between += 1;
+            self.remember(format!("scan of unit {other}, its source written anew"));
+        }
     }
 
     fn check(&mut self, number: usize) -> Result<(), String> {

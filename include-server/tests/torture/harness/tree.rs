@@ -50,6 +50,19 @@ pub const LINKS: [(&str, [&str; 3]); 6] = [
     ("tree/sr/usr", ["usr-a", "usr-b", "usr-a"]),
 ];
 
+/// Sources that are compiled as one of the others is.
+const LIKE: [(usize, &str); 9] = [
+    (0, "t10.c"),
+    (0, "t20.c"),
+    (1, "t11.c"),
+    (2, "src/t12.c"),
+    (3, "t13.cc"),
+    (3, "t23.cc"),
+    (7, "t17.c"),
+    (9, "t19.c"),
+    (9, "t29.c"),
+];
+
 /// A compile: its directory relative to `BASE`, and its words.
 pub struct Unit {
     /// Where it is started.
@@ -61,6 +74,17 @@ impl Unit {
     /// Program and arguments, response files not expanded.
     pub fn words(&self) -> &[String] {
         &self.words
+    }
+
+    /// Its source.
+    pub fn source(&self) -> PathBuf {
+        self.cwd.join(self.words.last().expect("a source"))
+    }
+
+    /// Whether both have the same options, so that they share what headers come to.
+    pub fn is_like(&self, other: &Unit) -> bool {
+        let options = |unit: &Unit| unit.words.split_last().map(|(_, rest)| rest.to_vec());
+        self.cwd == other.cwd && options(self) == options(other)
     }
 
     /// What a client would ask.
@@ -205,10 +229,7 @@ impl Tree {
             }
         }
         for unit in &self.units {
-            let source = unit.words.last().expect("a source");
-            file(unit.cwd.join(source), &mut |dice, author| {
-                author.source(dice, None)
-            });
+            file(unit.source(), &mut |dice, author| author.source(dice, None));
         }
         file(self.path("w2/c/t8.c"), &mut |dice, author| {
             author.source(dice, None)
@@ -283,7 +304,7 @@ fn units(base: &Path) -> Vec<Unit> {
     let gcc = "gcc -nostdinc";
     // gcc fails where `#include_next` has no directory left to search.
     let last = format!("-idirafter {shown}/outside/last");
-    vec![
+    let mut units = vec![
         unit(
             "tree",
             format!("{gcc} -Iearly -Iinc -Ialt -Ilate -idirafter base {last} -c t0.c"),
@@ -332,5 +353,15 @@ fn units(base: &Path) -> Vec<Unit> {
             "tree/src",
             format!("{gcc} -I../inc/mid/x -I../late -I../alt -I../base {last} -c t9.c"),
         ),
-    ]
+    ];
+    // Further sources with the options of some of them.
+    for (number, source) in LIKE {
+        let like: &Unit = &units[number];
+        let mut words = like.words.clone();
+        words.pop();
+        words.push(source.into());
+        let cwd = like.cwd.clone();
+        units.push(Unit { cwd, words });
+    }
+    units
 }
