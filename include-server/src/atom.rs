@@ -6,9 +6,8 @@
 use std::cell::RefCell;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, OnceLock};
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
-use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
 /// An interned spelling.
@@ -21,8 +20,72 @@ const CHUNKS: usize = 22;
 type Chunk = Box<[OnceLock<&'static [u8]>]>;
 
 struct Interner {
-    numbers: DashMap<&'static [u8], u32, RandomState>,
+    shards: [Mutex<Shard>; SHARDS],
     next: AtomicU32,
+}
+
+/// A power of two.
+const SHARDS: usize = 64;
+
+/// The atoms whose hashes begin with the same bits.
+#[derive(Default)]
+struct Shard {
+    /// A hash table with open addressing: the low half of the hash, and the atom's number; `FREE` where there is none.
+    slots: Vec<(u32, u32)>,
+    used: usize,
+    /// Room for spellings to come, which live as long as the process.
+    room: &'static mut [u8],
+}
+
+const FREE: u32 = u32::MAX;
+
+/// How much room for spellings a shard takes at once.
+const ROOM: usize = 8 << 10;
+
+impl Shard {
+    /// The atom of a spelling, or the slot where it belongs.
+    fn find(&self, spelling: &[u8], hash: u32) -> Result<Atom, usize> {
+        let mut at = hash as usize & (self.slots.len() - 1);
+        loop {
+            match self.slots[at] {
+                (_, FREE) => return Err(at),
+                (known, number) if known == hash && Atom(number).spelling() == spelling => {
+                    return Ok(Atom(number));
+                }
+                _ => at = (at + 1) & (self.slots.len() - 1),
+            }
+        }
+    }
+
+    /// Makes sure that at least a quarter of the slots is free.
+    fn grow(&mut self) {
+        if self.used * 4 < self.slots.len() * 3 {
+            return;
+        }
+        let size = (self.slots.len() * 2).max(64);
+        let before = std::mem::replace(&mut self.slots, vec![(0, FREE); size]);
+        for slot in before.into_iter().filter(|(_, number)| *number != FREE) {
+            let mut at = slot.0 as usize & (size - 1);
+            while self.slots[at].1 != FREE {
+                at = (at + 1) & (size - 1);
+            }
+            self.slots[at] = slot;
+        }
+    }
+
+    /// A copy of the spelling that stays.
+    fn keep(&mut self, spelling: &[u8]) -> &'static [u8] {
+        if spelling.len() > ROOM / 8 {
+            return Box::leak(spelling.into());
+        }
+        if self.room.len() < spelling.len() {
+            self.room = Box::leak(vec![0; ROOM].into());
+        }
+        let (kept, room) = std::mem::take(&mut self.room).split_at_mut(spelling.len());
+        self.room = room;
+        kept.copy_from_slice(spelling);
+        kept
+    }
 }
 
 /// Chunk `k` holds `FIRST_CHUNK << k` spellings, so that readers need no lock.
@@ -47,21 +110,22 @@ fn place(number: u32) -> (usize, usize) {
 }
 
 impl Interner {
-    fn intern(&self, spelling: &[u8]) -> Atom {
-        if let Some(number) = self.numbers.get(spelling) {
-            return Atom(*number);
-        }
-        let kept: &'static [u8] = Box::leak(spelling.into());
-        match self.numbers.entry(kept) {
-            dashmap::Entry::Occupied(entry) => Atom(*entry.get()),
-            dashmap::Entry::Vacant(entry) => {
+    fn intern(&self, spelling: &[u8], hash: u64) -> Atom {
+        let shard = &self.shards[(hash >> 32) as usize % SHARDS];
+        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        shard.grow();
+        let hash = hash as u32;
+        match shard.find(spelling, hash) {
+            Ok(atom) => atom,
+            Err(slot) => {
                 let number = self.next.fetch_add(1, Ordering::Relaxed);
                 let (chunk, at) = place(number);
-                let slots = SPELLINGS[chunk]
+                let spellings = SPELLINGS[chunk]
                     .get_or_init(|| (0..FIRST_CHUNK << chunk).map(|_| OnceLock::new()).collect());
-                // The number is ours alone, so the slot is empty.
-                let _ = slots[at].set(kept);
-                entry.insert(number);
+                // The number is ours alone, so there is nothing yet.
+                let _ = spellings[at].set(shard.keep(spelling));
+                shard.slots[slot] = (hash, number);
+                shard.used += 1;
                 Atom(number)
             }
         }
@@ -70,11 +134,11 @@ impl Interner {
 
 static INTERNER: LazyLock<Interner> = LazyLock::new(|| {
     let interner = Interner {
-        numbers: DashMap::with_hasher(HASH.clone()),
+        shards: std::array::from_fn(|_| Mutex::default()),
         next: AtomicU32::new(0),
     };
     for spelling in known::SPELLINGS {
-        interner.intern(spelling);
+        interner.intern(spelling, HASH.hash_one(spelling));
     }
     interner
 });
@@ -86,12 +150,13 @@ impl Atom {
             if recent.is_empty() {
                 recent.resize(RECENT, (b"", known::EMPTY));
             }
-            let place = HASH.hash_one(spelling) as usize % RECENT;
+            let hash = HASH.hash_one(spelling);
+            let place = hash as usize % RECENT;
             let (known, atom) = recent[place];
             if known == spelling {
                 return atom;
             }
-            let atom = INTERNER.intern(spelling);
+            let atom = INTERNER.intern(spelling, hash);
             recent[place] = (atom.spelling(), atom);
             atom
         })
@@ -253,5 +318,39 @@ pub mod known {
         IS_TARGET_VARIANT_ENVIRONMENT = b"__is_target_variant_environment",
         PUSH_MACRO = b"push_macro",
         POP_MACRO = b"pop_macro",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_threads_give_a_spelling_one_number() {
+        let spelling = |number: u32| match number % 100 {
+            0 => format!("{}{number}", "long".repeat(300)),
+            _ => format!("thread_test_{number}"),
+        };
+        let atoms = || -> Vec<Atom> {
+            let all = (0..20_000).map(spelling);
+            all.map(|spelling| Atom::of(spelling.as_bytes())).collect()
+        };
+        let by_threads: Vec<Vec<Atom>> = std::thread::scope(|scope| {
+            let threads = [(); 3].map(|()| scope.spawn(atoms));
+            threads.map(|thread| thread.join().unwrap()).into()
+        });
+        for found in &by_threads {
+            assert_eq!(*found, by_threads[0]);
+        }
+        for (number, atom) in (0..).zip(&by_threads[0]) {
+            assert_eq!(atom.spelling(), spelling(number).as_bytes());
+            assert!((atom.0 as usize) < count());
+        }
+        assert_eq!(Atom::of(b"defined"), known::DEFINED);
+        assert_eq!(Atom::of(b""), known::EMPTY);
+        for punctuator in ["(", "%:", "&&", "{", ";", "->", "##", "<=>"] {
+            let punctuator = punctuator.as_bytes();
+            assert_eq!(known::punctuator(punctuator), Atom::of(punctuator));
+        }
     }
 }

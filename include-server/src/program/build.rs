@@ -1,5 +1,6 @@
 //! From bytes to directives.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use memchr::memmem;
@@ -16,6 +17,11 @@ use crate::lexer::{Cursor, RawToken, Shape};
 /// The number of the next program; 0 is that of the empty one.
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 
+thread_local! {
+    /// A thread's room for the program that is being built: what is kept is a copy that is no larger than it has to be.
+    static ROOM: RefCell<Program> = RefCell::default();
+}
+
 /// Builds a program; see [`Program::build`].
 pub(super) fn build(bytes: &[u8], mode: LexingMode) -> Program {
     let mut builder = Builder {
@@ -24,14 +30,16 @@ pub(super) fn build(bytes: &[u8], mode: LexingMode) -> Program {
         program: Program {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             mode: Some(mode),
-            ..Program::default()
+            ..ROOM.take()
         },
         open: Vec::new(),
         scratch: Vec::new(),
         watch: Watch::new(bytes, mode),
     };
     builder.file();
-    builder.program
+    let program = builder.program.kept();
+    ROOM.set(builder.program);
+    program
 }
 
 /// An `#if` that waits for its `#endif`.

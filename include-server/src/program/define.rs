@@ -58,8 +58,15 @@ fn parse(builder: &mut Builder<'_>) -> Result<(MacroDefinition, u16), &'static s
     }
     let parameters = match builder.cursor.peek() {
         Some(b'(') => {
-            builder.next();
-            Some(parse_parameters(builder)?)
+            let before = builder.cursor;
+            match plain_parameters(builder) {
+                Some(parameters) => Some(parameters),
+                None => {
+                    builder.cursor = before;
+                    builder.next();
+                    Some(parse_parameters(builder)?)
+                }
+            }
         }
         _ => None,
     };
@@ -226,6 +233,35 @@ fn meaning(body: &[Token]) -> Meaning {
 
 /// The most parameters: each name of a body is looked for among them.
 const PARAMETER_LIMIT: usize = 4096;
+
+/// A parameter list of plain names, from its parenthesis on.
+fn plain_parameters(builder: &mut Builder<'_>) -> Option<Parameters> {
+    const MOST: usize = 16;
+    let mut names = [known::EMPTY; MOST];
+    let mut count = 0;
+    let cursor = &mut builder.cursor;
+    if !cursor.take_plain(b'(') {
+        return None;
+    }
+    while !(count == 0 && cursor.take_plain(b')')) {
+        let name = Atom::of(cursor.plain_word()?);
+        if count == MOST || name == known::VA_ARGS || names[..count].contains(&name) {
+            return None;
+        }
+        names[count] = name;
+        count += 1;
+        if cursor.take_plain(b')') {
+            break;
+        }
+        if !cursor.take_plain(b',') {
+            return None;
+        }
+    }
+    Some(Parameters {
+        names: names[..count].into(),
+        variadic: false,
+    })
+}
 
 fn parse_parameters(builder: &mut Builder<'_>) -> Result<Parameters, &'static str> {
     const BAD: &str = "malformed macro parameter list";

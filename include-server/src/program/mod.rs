@@ -282,6 +282,36 @@ impl Program {
         build::build(bytes, mode)
     }
 
+    /// Moves the program out of the vectors that it was built in, which are left empty.
+    fn kept(&mut self) -> Program {
+        fn kept<T>(from: &mut Vec<T>) -> Vec<T> {
+            // Few files are so large; the room is not to stay.
+            const LARGE: usize = 1 << 16;
+            if from.len() > LARGE {
+                return std::mem::take(from);
+            }
+            let mut kept = Vec::with_capacity(from.len());
+            kept.append(from);
+            kept
+        }
+        Program {
+            number: self.number,
+            mode: self.mode,
+            text: kept(&mut self.text),
+            directives: kept(&mut self.directives),
+            macros: kept(&mut self.macros),
+            conditions: kept(&mut self.conditions),
+            steps: kept(&mut self.steps),
+            values: kept(&mut self.values),
+            messages: kept(&mut self.messages),
+            tokens: kept(&mut self.tokens),
+            long_lines: kept(&mut self.long_lines),
+            guard: self.guard.take(),
+            includes: std::mem::take(&mut self.includes),
+            broken: self.broken.take(),
+        }
+    }
+
     /// A number that no other program of this process has or will have. It has 40 bits at most.
     #[inline]
     pub fn number(&self) -> u64 {
