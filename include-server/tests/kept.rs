@@ -46,7 +46,11 @@ impl Tree {
         let copied = tree.root.join("gcc").join(version);
         std::fs::create_dir_all(&copied).unwrap();
         std::fs::create_dir_all(tree.root.join("gcc/bin")).unwrap();
-        symlink(own.join("include"), copied.join("include")).unwrap();
+        for name in ["include", "liblto_plugin.so"] {
+            symlink(own.join(name), copied.join(name)).unwrap();
+        }
+        // Made now: a directory around the compiler that has just changed vouches for nothing.
+        Kept::open(&tree.cache()).unwrap();
         std::fs::copy(&cc1, copied.join("cc1")).unwrap();
         tree.copy_driver();
         tree.write(
@@ -340,5 +344,78 @@ fn many_sessions_at_once_leave_whole_files() {
     for standard in standards {
         let names = tree.scan_with(&tree.compiler(), standard, "/usr/bin");
         assert_eq!(names, FROM_DISK);
+    }
+}
+
+/// One change of the compiler or of what it finds; some leave all as it was.
+fn change(tree: &Tree, own: &Path, number: u64) {
+    let specs = own.join("specs");
+    let include = own.join("include");
+    match number % 9 {
+        0 => tree.copy_driver(),
+        1 | 2 => {
+            let name = ["NEWER", "OLDER", "EQUAL"][(number / 9 % 3) as usize];
+            std::fs::write(specs, format!("*cpp:\n+ -D{name}\n\n")).unwrap();
+        }
+        3 => drop(std::fs::remove_file(specs)),
+        4 => match std::fs::read_link(&include) {
+            Ok(target) => {
+                let aside = include.with_extension("aside");
+                symlink(target, &aside).unwrap();
+                std::fs::remove_file(&include).unwrap();
+            }
+            Err(_) => std::fs::rename(include.with_extension("aside"), include).unwrap(),
+        },
+        5 => {
+            // Away and back.
+            let (there, away) = (tree.root.join("gcc"), tree.root.join("away"));
+            std::fs::rename(&there, &away).unwrap();
+            std::fs::rename(&away, &there).unwrap();
+        }
+        6 => {
+            let above = own.parent().unwrap().join("specs");
+            match above.exists() {
+                true => std::fs::remove_file(above).unwrap(),
+                false => std::fs::write(above, "*cpp:\n+ -DNEWER\n\n").unwrap(),
+            }
+        }
+        7 => {
+            for file in tree.files() {
+                let bytes = std::fs::read(&file).unwrap();
+                let half = number as usize % bytes.len();
+                std::fs::write(file, &bytes[..half]).unwrap();
+            }
+        }
+        _ => settle(),
+    }
+}
+
+#[test]
+fn after_any_change_a_session_says_what_the_compiler_says() {
+    let Some(tree) = Tree::new() else { return };
+    let own = tree.own();
+    tree.write(
+        "a.c",
+        "#ifdef NEWER\n#include \"newer.h\"\n#endif\n#if __has_include(<stddef.h>)\n#include \"has.h\"\n#endif\n",
+    );
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    for step in 0..60 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        change(&tree, &own, state >> 8);
+        let told = Command::new(tree.compiler())
+            .args(["-MM", "a.c"])
+            .current_dir(&tree.root)
+            .output()
+            .unwrap();
+        assert!(told.status.success(), "{told:?}");
+        let told = String::from_utf8(told.stdout).unwrap();
+        let mut expected: Vec<&str> = told.split_whitespace().skip(1).collect();
+        expected.sort_unstable();
+        // The first may learn it, the second find it on disk.
+        for session in 0..2 {
+            assert_eq!(tree.scan(), expected, "step {step}, session {session}");
+        }
     }
 }

@@ -63,11 +63,11 @@ impl Probe {
             let answers = entry.answers.into_iter();
             let answers = answers.map(|(question, value)| (question, Some(value)));
             let program = program.clone();
-            let probe = Self::new(invocation, entry.said, asking, program, session)?;
+            let probe = Self::new(invocation, entry.said, asking, program, session);
+            let search = invocation.search().unwrap_or_default();
             // The vouchers are of a moment before this one: what changes from here on, they will tell.
-            if entry
-                .evidence
-                .holds(invocation.search().unwrap_or_default())
+            if let Ok(probe) = probe
+                && entry.evidence.holds(search)
             {
                 probe.oracle.learn(answers);
                 return Ok(probe);
