@@ -117,6 +117,7 @@ pub fn lay_out(
         system,
         real: &real,
         cwd: &unit.cwd,
+        by_text: HashMap::default(),
         files: HashMap::with_capacity_and_hasher(closure.files.len(), Default::default()),
         nodes: Vec::with_capacity(closure.files.len() + 8),
     };
@@ -137,6 +138,8 @@ struct Builder<'a, 'f> {
     system: &'a SystemDirectories,
     real: &'a RealDirectories,
     cwd: &'a Path,
+    /// Whether names with these directory parts are the compiler's own by their text.
+    by_text: HashMap<&'a [u8], bool>,
     /// The first name of each file.
     files: HashMap<NodeId, &'a Path>,
     nodes: Vec<Arc<Entry>>,
@@ -181,10 +184,18 @@ impl<'a> Builder<'a, '_> {
         }
     }
 
+    fn is_system_by_text(&mut self, name: &'a Path) -> bool {
+        let name = name.as_os_str().as_bytes();
+        let slash = memchr::memrchr(b'/', name).map_or(0, |slash| slash + 1);
+        let system = self.system;
+        let known = self.by_text.entry(&name[..slash]);
+        *known.or_insert_with(|| system.holds(name))
+    }
+
     /// Whether a file is not the server's own. Notes the links on the way to it.
     fn is_clients(&mut self, file: &'a ClosureFile) -> Result<bool, LayoutError> {
         let is_source = file.opened_by == SearchKind::Source;
-        if self.system.holds(file.name.as_os_str().as_bytes()) && !is_source {
+        if !is_source && self.is_system_by_text(&file.name) {
             return Ok(false);
         }
         match self.walk.follow(&file.name, file.node)? {

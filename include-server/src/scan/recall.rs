@@ -9,7 +9,7 @@ use super::memo::identity;
 use super::notes::{Ends, Stretch};
 use super::world::World;
 use crate::atom::Atom;
-use crate::chain::Origin;
+use crate::chain::{Origin, Resolved};
 use crate::closure::{Grounds, SearchKind};
 use crate::facts::Evidence;
 use crate::macros::{Definition, Effect, Recording};
@@ -30,6 +30,9 @@ pub(super) struct Recorder {
 /// A stretch is not kept when a single one inside it is this large a part of it, in percent: that one is as good, and
 /// keeping all levels of nested files would take memory by their depth.
 const MOST_INSIDE: u64 = 70;
+
+/// No file of a summary.
+const NOWHERE: u32 = u32::MAX;
 
 /// What to do with a file.
 pub(super) enum Recalled {
@@ -187,11 +190,17 @@ impl Scan<'_> {
             .collect();
         let mut numbers: HashMap<u64, u32> = HashMap::default();
         let mut block = Vec::new();
+        let mut last = (u32::MAX, 0);
         let mut place = |program: u32| {
-            *numbers.entry(programs.number(program)).or_insert_with(|| {
-                block.push(Arc::clone(programs.shared(program)));
-                block.len() as u32 - 1
-            })
+            // Most macros stand beside others of the same file.
+            if program != last.0 {
+                let place = *numbers.entry(programs.number(program)).or_insert_with(|| {
+                    block.push(Arc::clone(programs.shared(program)));
+                    block.len() as u32 - 1
+                });
+                last = (program, place);
+            }
+            last.1
         };
         let writes = effect.writes.iter();
         summary.writes = writes
@@ -275,10 +284,12 @@ impl World<'_> {
     /// Files and lookups of what was noted since `begin`; the rest of the summary is empty. `None` if something is not noted
     /// that should be.
     fn summary(&self, begin: &Ends) -> Option<Summary> {
-        let mut places: HashMap<usize, u32> = HashMap::default();
+        let mut places = vec![NOWHERE; self.records.len()];
         let mut files: Vec<Touched> = Vec::new();
         for touch in &self.notes.touches[begin.touches..] {
-            let place = *places.entry(touch.record).or_insert_with(|| {
+            let place = &mut places[touch.record];
+            if *place == NOWHERE {
+                *place = files.len() as u32;
                 let record = &self.records[touch.record];
                 files.push(Touched {
                     name: record.name,
@@ -289,9 +300,8 @@ impl World<'_> {
                     text_read: false,
                     compared: false,
                 });
-                files.len() as u32 - 1
-            });
-            let file = &mut files[place as usize];
+            }
+            let file = &mut files[*place as usize];
             if file.once_before.is_none() && !file.marks_once {
                 file.once_before = touch.once_before;
             }
@@ -306,7 +316,7 @@ impl World<'_> {
         {
             return None;
         }
-        let place = |record: &usize| places.get(record).copied();
+        let place = |record: &usize| Some(places[*record]).filter(|place| *place != NOWHERE);
         let mut seen = vec![false; files.len()];
         let mut listed = Vec::new();
         for record in &self.notes.listed[begin.listed..] {
@@ -323,11 +333,15 @@ impl World<'_> {
         {
             return None;
         }
-        let mut lookups = self.notes.lookups[begin.lookups..].to_vec();
         let taken_over = self.notes.grounds[begin.grounds..].iter();
-        lookups.extend(taken_over.flat_map(|grounds| grounds.lookups().iter().cloned()));
-        lookups.sort_unstable_by_key(Arc::as_ptr);
+        let taken_over = taken_over.flat_map(|grounds| grounds.lookups());
+        let mut lookups: Vec<&Arc<Resolved>> = self.notes.lookups[begin.lookups..]
+            .iter()
+            .chain(taken_over)
+            .collect();
+        lookups.sort_unstable_by_key(|lookup| Arc::as_ptr(lookup));
         lookups.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        let lookups = lookups.into_iter().cloned().collect();
         let looked_for = self.looked_for[begin.looked_for..].iter();
         Some(Summary {
             reads: Box::default(),
