@@ -6,14 +6,15 @@
 NAME is a corpus of scripts/corpora.sh that has been prepared (default: all that are). Only commands that the scanner
 answers count, for every tool. One markdown table; times are CPU time, user and system, of the tool and all it starts.
 
-  cold     a new process: every file read, every compiler asked once. Mean of the thread's time alone, and of all: with the
-           compilers, the start, and JSON written
+  cold     a new process: every file read. Mean of the thread's time alone, and of all, with the start and JSON written: first
+           with compilers' answers kept by an earlier process, then with every compiler asked
   warm     the last of --rounds rounds in one process, its facts vouched for by inotify: mean/median/99th percentile of the
            thread's time per TU
   by stat  the same with --freshness stat; what stating the same files costs by itself; how many times the second median the
            first is
   2 thr    elapsed time with one thread divided by that with two: of a cold round, and of many warm ones
-  s-d      clang-scan-deps-19 -format make -mode preprocess-dependency-directives -j 1; how many TUs it answered
+  s-d      clang-scan-deps-19 -format make -mode preprocess-dependency-directives -j 1; how many TUs it answered; how many times
+           our cold processes it is
   -M       the compiler's own -M, over a sample: mean/median/99th percentile
   MB       peak memory of one process
 
@@ -78,6 +79,7 @@ class Corpus:
 
     def __init__(self, name, work, program, options):
         self.name, self.program, self.options = name, program, options
+        self.cache = os.path.join(work, "compilers")
         self.file = os.path.join(work, name, "compile_commands.json")
         os.makedirs(os.path.dirname(self.file))
         with open(os.path.join(CACHE, "corpora", name, "compile_commands.json")) as file:
@@ -92,9 +94,10 @@ class Corpus:
             [os.path.join(line["directory"], name) for name in line["deps"]] for line in lines if not line["declined"]
         ]
 
-    def scan(self, jobs, rounds, prefix=(), options=(), keep=True):
+    def scan(self, jobs, rounds, prefix=(), options=(), keep=True, kept=True):
+        cache = self.cache if kept else "none"
         words = [*prefix, self.program, "scan", "--compile-commands", self.file, *options]
-        run = Run([*words, "--jobs", str(jobs), "--repeat", str(rounds), *self.options], keep=keep)
+        run = Run([*words, "--jobs", str(jobs), "--repeat", str(rounds), "--cache-dir", cache, *self.options], keep=keep)
         if run.status:
             sys.exit(f"bench-scan: {self.name}: scan failed: {run.err[-500:]}")
         return run
@@ -175,7 +178,7 @@ def without(words, with_value, alone):
 
 
 HEAD = [
-    "corpus", "TUs", "files/TU", "cold ms/TU: scan, all", "warm us/TU", "by stat us/TU", "stat alone us/TU", "times", "2 thr", "s-d ms/TU (TUs)",
+    "corpus", "TUs", "files/TU", "cold ms/TU: scan; all; all, asked", "warm us/TU", "by stat us/TU", "stat alone us/TU", "times", "2 thr", "s-d ms/TU (TUs)",
     "s-d : cold",
     "-M ms/TU", "MB", "s-d MB",
 ]
@@ -184,26 +187,26 @@ HEAD = [
 def measure(corpus, work, rounds, sample):
     """A row of the table."""
     units = len(corpus.commands)
-    cold = corpus.scan(1, 1)
+    cold, asked = corpus.scan(1, 1), corpus.scan(1, 1, kept=False)
     warm = corpus.scan(1, rounds)
     by_stat = corpus.scan(1, rounds, options=["--freshness", "stat"])
     warm_us, by_stat_us = corpus.per_unit(warm), corpus.per_unit(by_stat)
     stat_us = corpus.stat_cost(work, 5)
     theirs, answered = corpus.scan_deps(work) if shutil.which(SCAN_DEPS) else (None, 0)
-    cold_ms = cold.cpu * 1e3 / units
+    cold_ms, asked_ms = (run.cpu * 1e3 / units for run in (cold, asked))
     theirs_ms = theirs.cpu * 1e3 / units if theirs else float("nan")
     return [
         corpus.name,
         units,
         f"{statistics.fmean(map(len, corpus.deps)):.0f}",
-        f"{statistics.fmean(corpus.per_unit(cold)) / 1e3:.2f}, {cold_ms:.2f}",
+        f"{statistics.fmean(corpus.per_unit(cold)) / 1e3:.2f}; {cold_ms:.2f}; {asked_ms:.2f}",
         spread(warm_us, 0),
         spread(by_stat_us, 0),
         spread(stat_us, 0),
         f"{statistics.median(by_stat_us) / statistics.median(stat_us):.2f}",
         corpus.threads(statistics.fmean(warm_us)),
         f"{theirs_ms:.1f} ({answered})",
-        f"{theirs_ms / cold_ms:.0f}",
+        f"{theirs_ms / cold_ms:.1f}; {theirs_ms / asked_ms:.1f}",
         spread(corpus.compilers(sample), 0),
         f"{warm.megabytes:.0f}",
         f"{theirs.megabytes:.0f}" if theirs else "",

@@ -8,7 +8,7 @@
 //! A summary that has files which have changed is forgotten when its turn comes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
@@ -167,6 +167,7 @@ pub struct Summaries {
     scope_count: AtomicU32,
     known: DashMap<Key, Known, RandomState>,
     parts: AtomicUsize,
+    taken: AtomicU64,
 }
 
 impl Summaries {
@@ -201,6 +202,11 @@ impl Summaries {
         scope.number
     }
 
+    /// How often a summary was found to fit macros.
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
     fn clear(&self) {
         self.known.clear();
         self.parts.store(0, Ordering::Relaxed);
@@ -231,6 +237,7 @@ impl Summaries {
         };
         if let Some(at) = summaries.position(fits) {
             known.hits += 1;
+            self.taken.fetch_add(1, Ordering::Relaxed);
             known.summaries[..=at].rotate_right(1);
             return Advice::Take(Arc::clone(&known.summaries[0].summary));
         }

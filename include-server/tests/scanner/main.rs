@@ -5,4 +5,5 @@ mod fresh;
 mod fuzzed;
 mod names;
 mod peers;
+mod summaries;
 mod support;
