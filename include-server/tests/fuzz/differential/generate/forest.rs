@@ -84,6 +84,11 @@ impl Generator<'_> {
             };
             forest.headers[at].cost = times * (6 + before - self.allowance);
         }
+        if self.random.percent(15) {
+            let header = self.headers[self.random.below(self.headers.len())].clone();
+            let option = self.random.pick(&["-include", "-imacros"]);
+            case.options.insert(0, vec![option.into(), header]);
+        }
         self.allowance = SOURCE_COST;
         let count = self.random.between(4, 14);
         let pieces: Vec<String> = (0..count).map(|_| self.item(&forest, 0)).collect();

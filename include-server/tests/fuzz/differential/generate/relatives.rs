@@ -105,7 +105,12 @@ impl Generator<'_> {
                 options.swap(one, other);
             }
             2 | 3 => {
-                let word = self.command_macro();
+                let word = match self.random.below(8) {
+                    0 if !self.traits.clang => {
+                        format!("-fmax-include-depth={}", self.random.between(2, 9))
+                    }
+                    _ => self.command_macro(),
+                };
                 options.insert(0, vec![word]);
             }
             _ => {}
