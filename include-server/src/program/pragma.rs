@@ -43,6 +43,10 @@ fn gcc(builder: &mut Builder<'_>) -> Option<Op> {
         b"pch_preprocess" => unsupported(builder, "#pragma GCC pch_preprocess"),
         // clang does not know the rest.
         _ if clang => None,
+        b"system_header" if !builder.mode.line_comments => unsupported(
+            builder,
+            "#pragma GCC system_header, behind which // begins a comment in C90 too",
+        ),
         b"target" => Some(Op::Pragma(Pragma::Target)),
         b"optimize" => Some(Op::Pragma(Pragma::Optimize)),
         b"push_options" => Some(Op::Pragma(Pragma::PushOptions)),

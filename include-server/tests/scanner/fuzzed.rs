@@ -337,3 +337,28 @@ fn shifts_by_too_much() {
         check(BOTH, "a.c", &source);
     }
 }
+
+#[test]
+fn line_comments_behind_the_system_header_pragma_in_c90() {
+    let fixture = |pragma: &str| {
+        format!(
+            "//- a.c\n#include \"h.h\"\n//- h.h\n{pragma}\n#if 0 //**/ + 5 || 1\n#include \"t.h\"\n#endif\n\
+             #include \"yes.h\"\n//- t.h\n//- yes.h\n"
+        )
+    };
+    let pragma = fixture("#pragma GCC system_header");
+    check_declined("-std=c90 a.c", &pragma, &["// begins a comment"]);
+    check(GCC, "-std=c99 a.c", &pragma);
+    check(
+        GCC,
+        "-std=c90 a.c",
+        &fixture("_Pragma(\"GCC system_header\")"),
+    );
+    let system = pragma
+        .replace("\"h.h\"", "<d/h.h>")
+        .replace("- h.h", "- s/d/h.h");
+    let system = system
+        .replace("- t.h", "- s/d/t.h")
+        .replace("- yes.h", "- s/d/yes.h");
+    check(GCC, "-std=c90 -isystem s a.c", &system);
+}
