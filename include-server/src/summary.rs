@@ -24,7 +24,7 @@ use crate::macros::Block;
 /// Summaries of one file kept at most.
 const VARIANTS_KEPT: usize = 8;
 /// Parts of all summaries kept at most, some 16 bytes each.
-const PARTS_KEPT: usize = 4_000_000;
+const PARTS_KEPT: usize = 2_000_000;
 /// Parts of one summary at most.
 const PARTS_OF_ONE: usize = 100_000;
 /// Scopes kept at most.
