@@ -2,9 +2,13 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+/// How long a worker keeps results: to hand over each by itself would cost more than many of them do.
+const HAND_OVER: Duration = Duration::from_millis(5);
 
 /// Runs `work` on every item, `jobs` at once (0: as many as there are cores), and hands each result to `take` in the
-/// items' order, as soon as it and all before it are there.
+/// items' order, soon after it and all before it are there.
 pub(super) fn in_order<I: Sync, R: Send>(
     items: &[I],
     jobs: usize,
@@ -21,17 +25,26 @@ pub(super) fn in_order<I: Sync, R: Send>(
             let worker = std::thread::Builder::new().stack_size(16 << 20);
             let (next, work) = (&next, &work);
             worker.spawn_scoped(scope, move || {
+                let mut done = Vec::new();
+                let mut handed = Instant::now();
                 while let Some((number, item)) = take_next(items, next) {
-                    if sender.send((number, work(item))).is_err() {
+                    done.push((number, work(item)));
+                    if handed.elapsed() < HAND_OVER {
+                        continue;
+                    }
+                    handed = Instant::now();
+                    if sender.send(std::mem::take(&mut done)).is_err() {
                         return;
                     }
                 }
+                // Nobody is left to take it if that fails.
+                let _ = sender.send(done);
             })?;
         }
         drop(sender);
         let mut waiting = std::collections::BTreeMap::new();
         let mut turn = 0;
-        for (number, result) in receiver {
+        for (number, result) in receiver.into_iter().flatten() {
             waiting.insert(number, result);
             while let Some(result) = waiting.remove(&turn) {
                 take(&items[turn], result);
