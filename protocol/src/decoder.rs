@@ -56,6 +56,11 @@ impl<G: Grammar> Decoder<G> {
         }
     }
 
+    /// What was understood so far.
+    pub(crate) fn grammar(&self) -> &G {
+        &self.grammar
+    }
+
     pub(crate) fn is_complete(&self) -> bool {
         self.head_bytes == 0 && self.body.is_none() && self.grammar.expected().is_none()
     }

@@ -44,6 +44,29 @@ pub enum WireError {
     /// A body that is not a valid compressed block.
     #[error(transparent)]
     BadCompression(#[from] crate::lzo::LzoError),
+    /// A body that ends before what it announces.
+    #[error("a message is shorter than it says")]
+    ShortBody,
+    /// A number that is not written in its shortest form, or does not fit.
+    #[error("a number in a message is malformed")]
+    BadNumber,
+    /// A number in a body above its limit.
+    #[error("the peer announced {value}, above the limit of {limit}")]
+    NumberTooLarge {
+        /// The number.
+        value: u64,
+        /// The limit it broke.
+        limit: u64,
+    },
+    /// Compressed in a way that this side does not read.
+    #[error("the peer compressed in an unknown way ({0})")]
+    UnknownCodec(u8),
+    /// A compressed block that is corrupt or does not hold as many bytes as it says.
+    #[error("a compressed body is corrupt")]
+    BadBlock,
+    /// Parts of a message that contradict each other.
+    #[error("a message contradicts itself")]
+    BadEntry,
     /// A request without a single command-line word.
     #[error("the request names no compiler")]
     NoArguments,

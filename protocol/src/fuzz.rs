@@ -21,6 +21,11 @@ const LIMITS: Limits = Limits {
     body_bytes: 1 << 16,
     message_bytes: 1 << 18,
     plain_bytes: 1 << 20,
+    offer_bytes: 1 << 16,
+    setting_bytes: 1 << 16,
+    table_bytes: 1 << 16,
+    table_entries: 256,
+    pack_bytes: 1 << 20,
 };
 
 /// Feeds bytes in two pieces, so that messages are cut at every kind of place.

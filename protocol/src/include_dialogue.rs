@@ -13,15 +13,44 @@
 //!          DOUB reason        no closure: preprocess at home, for this reason
 //! ```
 //! One query a connection; the client closes.
+//!
+//! *Its second version* is for servers that speak the bundle dialect ([`crate::bundle`]). The query is the same with `PUMP 2`. Then:
+//! ```text
+//! server:  MANI body         manifest and platform, each a byte string: see crate::bundle::{manifest, setting}
+//!          DOUB reason       no closure, as above
+//! client:  NEED body         what the server lacks, as that server wrote it; any number of times
+//! server:    TABL body, PACK body ... , HAVE 0      to be passed on as they are; or DOUB reason
+//! client:  SECT 0            the server does not speak the dialect: the closure as a section
+//! server:    CLOS section, or DOUB reason
+//! ```
+//! Only what belongs to the query's own closure is given, whatever a server asks for.
 
+use crate::bundle::number::{Body, put_bytes};
 use crate::decoder::{Decoder, Grammar, Step, capped, decode_all, expect};
 use crate::error::WireError;
 use crate::limits::Limits;
 use crate::request::{WordsGrammar, put_words};
 use crate::token::{Tag, Token, put_body, put_token};
 
-/// The version of the richer dialogue.
-pub const RICH_VERSION: u32 = 1;
+/// What a client wants of the richer dialogue; the number is its version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum RichVersion {
+    /// The closure as a section of protocol 3.
+    Section = 1,
+    /// The closure as a manifest of the bundle dialect.
+    Manifest = 2,
+}
+
+impl RichVersion {
+    fn from_number(number: u32) -> Result<Self, WireError> {
+        match number {
+            1 => Ok(Self::Section),
+            2 => Ok(Self::Manifest),
+            other => Err(WireError::UnknownVersion(other)),
+        }
+    }
+}
 
 /// What is appended to the path in `INCLUDE_SERVER_PORT` to get the richer dialogue's socket.
 pub const RICH_SOCKET_SUFFIX: &[u8] = b".pumphouse";
@@ -64,12 +93,18 @@ pub struct Query {
 }
 
 impl Query {
-    /// The query's bytes: in stock's dialogue without an environment, in the richer one with one.
+    /// The query's bytes: in stock's dialogue without an environment, in the richer one's first version with one.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
+        self.encode_for(RichVersion::Section)
+    }
+
+    /// As [`Query::encode`], for a version of the richer dialogue.
+    #[must_use]
+    pub fn encode_for(&self, version: RichVersion) -> Vec<u8> {
         let mut out = Vec::with_capacity(512);
         if self.environment.is_some() {
-            put_token(&mut out, Tag::PUMP, RICH_VERSION);
+            put_token(&mut out, Tag::PUMP, version as u32);
         }
         put_body(&mut out, Tag::CDIR, &self.cwd);
         if let Some(environment) = &self.environment {
@@ -120,6 +155,12 @@ impl QueryDecoder {
         self.0.is_complete()
     }
 
+    /// Which version of the richer dialogue the client opened; `None` in stock's dialogue and before it is read.
+    #[must_use]
+    pub fn version(&self) -> Option<RichVersion> {
+        self.0.grammar().version
+    }
+
     /// The query.
     ///
     /// # Errors
@@ -131,6 +172,7 @@ impl QueryDecoder {
 
 struct QueryGrammar {
     greeted: bool,
+    version: Option<RichVersion>,
     cwd: Option<Vec<u8>>,
     environment: Option<Vec<Vec<u8>>>,
     environment_count: Option<u32>,
@@ -142,6 +184,7 @@ impl QueryGrammar {
         let rich = dialogue == Dialogue::Rich;
         Self {
             greeted: !rich,
+            version: None,
             cwd: None,
             environment: rich.then(Vec::new),
             environment_count: None,
@@ -174,9 +217,7 @@ impl Grammar for QueryGrammar {
     fn token(&mut self, token: Token, limits: &Limits) -> Result<Step, WireError> {
         if !self.greeted {
             expect(token, Tag::PUMP, "PUMP")?;
-            if token.value != RICH_VERSION {
-                return Err(WireError::UnknownVersion(token.value));
-            }
+            self.version = Some(RichVersion::from_number(token.value)?);
             self.greeted = true;
             return Ok(Step::Token);
         }
@@ -222,6 +263,27 @@ impl Grammar for QueryGrammar {
         self.environment_expected()
             .or_else(|| self.words.expected())
     }
+}
+
+/// The body of `MANI`: a manifest and a platform, as their `put` functions wrote them.
+#[must_use]
+pub fn encode_manifest_answer(manifest: &[u8], platform: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(manifest.len() + platform.len() + 16);
+    put_bytes(&mut out, manifest);
+    put_bytes(&mut out, platform);
+    out
+}
+
+/// The manifest and the platform in the body of `MANI`, as the include server wrote them.
+///
+/// # Errors
+/// See [`WireError`].
+pub fn decode_manifest_answer(bytes: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
+    let mut body = Body::new(bytes);
+    let manifest = body.bytes(u32::MAX)?;
+    let platform = body.bytes(u32::MAX)?;
+    body.end()?;
+    Ok((manifest, platform))
 }
 
 /// The answer's bytes in stock's dialogue: names in a mirror tree; none means "not covered".

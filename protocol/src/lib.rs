@@ -20,6 +20,9 @@ pub mod tree;
 pub mod version;
 pub mod wait_status;
 
+// Messages between our client and our server.
+pub mod bundle;
+
 // Messages between a client and an include server.
 pub mod include_dialogue;
 

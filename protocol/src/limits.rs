@@ -20,6 +20,16 @@ pub struct Limits {
     pub message_bytes: u64,
     /// Bytes that one body may have after decompression.
     pub plain_bytes: usize,
+    /// Bytes of an offer, a manifest or a list of needs (bundle dialect).
+    pub offer_bytes: u32,
+    /// Bytes of a setting, plain and compressed (bundle dialect).
+    pub setting_bytes: usize,
+    /// Bytes of a table's extension, plain and compressed (bundle dialect).
+    pub table_bytes: usize,
+    /// Entries of a table (bundle dialect).
+    pub table_entries: u32,
+    /// Plain bytes of all blobs in one pack (bundle dialect).
+    pub pack_bytes: usize,
 }
 
 impl Limits {
@@ -32,6 +42,11 @@ impl Limits {
         body_bytes: 512 << 20,
         message_bytes: 1 << 30,
         plain_bytes: 1 << 30,
+        offer_bytes: 16 << 20,
+        setting_bytes: 16 << 20,
+        table_bytes: 64 << 20,
+        table_entries: 1 << 18,
+        pack_bytes: 256 << 20,
     };
 }
 

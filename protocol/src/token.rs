@@ -51,6 +51,28 @@ impl Tag {
     pub const ENVV: Self = Self(*b"ENVV");
     /// A closure follows, ready for the wire (richer dialogue).
     pub const CLOS: Self = Self(*b"CLOS");
+    /// Opens a job in the bundle dialect; the number is its version.
+    pub const BNDL: Self = Self(*b"BNDL");
+    /// A job (bundle dialect).
+    pub const OFFR: Self = Self(*b"OFFR");
+    /// What a server lacks (bundle dialect).
+    pub const NEED: Self = Self(*b"NEED");
+    /// A setting (bundle dialect).
+    pub const SETT: Self = Self(*b"SETT");
+    /// Entries of a table (bundle dialect).
+    pub const TABL: Self = Self(*b"TABL");
+    /// Blobs (bundle dialect).
+    pub const PACK: Self = Self(*b"PACK");
+    /// All that was asked for was given (bundle dialect).
+    pub const HAVE: Self = Self(*b"HAVE");
+    /// Why a server does not do a job (bundle dialect).
+    pub const REFU: Self = Self(*b"REFU");
+    /// Number of further files (bundle dialect).
+    pub const SIDE: Self = Self(*b"SIDE");
+    /// A manifest follows (richer dialogue, version 2).
+    pub const MANI: Self = Self(*b"MANI");
+    /// The closure is wanted as a section after all (richer dialogue, version 2).
+    pub const SECT: Self = Self(*b"SECT");
     /// Why there is no closure (richer dialogue).
     pub const DOUB: Self = Self(*b"DOUB");
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A raw `wait(2)` status: exit code in bits 8-15, or the signal in bits 0-6.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct WaitStatus(pub u32);
 
 impl WaitStatus {
