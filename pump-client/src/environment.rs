@@ -78,6 +78,8 @@ pub struct Environment {
     pub pwd: Option<OsString>,
     /// `DISTCC_SOCKS_PROXY`.
     pub socks_proxy: Option<OsString>,
+    /// `PUMPHOUSE_STOCK_PROTOCOLS=1`: no bundle dialect, also with servers that speak it.
+    pub stock_protocols: bool,
     /// `PUMPHOUSE_JOURNAL`.
     pub journal: Option<PathBuf>,
 }
@@ -140,6 +142,7 @@ impl Environment {
             path: value("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
             pwd: set("PWD"),
             socks_proxy: set("DISTCC_SOCKS_PROXY"),
+            stock_protocols: boolean("PUMPHOUSE_STOCK_PROTOCOLS", false),
             journal: set("PUMPHOUSE_JOURNAL").map(PathBuf::from),
         }
     }

@@ -5,16 +5,20 @@
 //! (compressed copies and links), which are read here. Every wait is bounded. Owns no state.
 
 use crate::environment::Environment;
+use crate::frames::Incoming;
 use crate::log;
+use crate::trouble::Trouble;
+use protocol::bundle::{Frame, put_frame};
 use protocol::error::WireError;
 use protocol::include_dialogue::{
-    Answer, AnswerDecoder, Query, decode_stock_answer, rich_socket_path,
+    Answer, AnswerDecoder, Query, RichVersion, decode_manifest_answer, decode_stock_answer,
+    rich_socket_path,
 };
 use protocol::limits::Limits;
-use protocol::token::{TOKEN_BYTES, Tag, Token};
+use protocol::token::{TOKEN_BYTES, Tag, Token, put_token};
 use protocol::tree::{EntryContent, TreeEntry, put_entries};
 use protocol::tree_path::TreePath;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream;
@@ -25,8 +29,10 @@ use std::time::Duration;
 const MIRROR_COMPONENTS: usize = 3;
 
 /// What came of asking.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Closure {
+    /// The files by their digests, and the include server at the other end, which gives what a server lacks.
+    Manifest(Conversation),
     /// The files and links, as they follow the words of a protocol 3 request.
     Section(Vec<u8>),
     /// The include server does not vouch for a closure, for this reason.
@@ -55,6 +61,9 @@ pub enum IncludeServerError {
         /// What was wrong.
         error: WireError,
     },
+    /// It no longer has what its manifest names.
+    #[error("the include server gave up: {0}")]
+    Withheld(String),
     /// A file of its mirror tree cannot be read.
     #[error("include server's file {file}: {problem}")]
     Mirror {
@@ -65,7 +74,8 @@ pub enum IncludeServerError {
     },
 }
 
-/// Asks for the closure of `argv`, run in `cwd`. `path` is the `PATH` on which the compiler is found.
+/// Asks for the closure of `argv`, run in `cwd`. `path` is the `PATH` on which the compiler is found. A manifest is what is `wanted`; an include
+/// server that knows no manifests gives a section.
 ///
 /// # Errors
 /// See [`IncludeServerError`].
@@ -74,6 +84,7 @@ pub fn closure(
     cwd: &[u8],
     argv: &[Vec<u8>],
     path: &std::ffi::OsString,
+    wanted: RichVersion,
 ) -> Result<Closure, IncludeServerError> {
     if let Some(stub) = &environment.include_server_stub {
         let files = stub
@@ -95,11 +106,8 @@ pub fn closure(
         argv: argv.to_vec(),
     };
     let rich = rich_socket_path(socket.as_bytes());
-    if let Some(answer) = ask_rich(OsStr::from_bytes(&rich), &query, timeout)? {
-        return Ok(match answer {
-            Answer::Closure(section) => Closure::Section(section),
-            Answer::Doubt(reason) => Closure::Doubt(reason),
-        });
+    if let Some(conversation) = Conversation::open(OsStr::from_bytes(&rich), timeout)? {
+        return conversation.ask(&query, wanted);
     }
     query.environment = None;
     let files = ask_stock(socket, &query, timeout)?;
@@ -111,40 +119,169 @@ pub fn closure(
     read_mirror(files)
 }
 
-/// The richer dialogue; `None` when nobody listens there.
-fn ask_rich(
-    socket: &OsStr,
-    query: &Query,
-    timeout: Duration,
-) -> Result<Option<Answer>, IncludeServerError> {
-    let failed = |error| io_error(socket, error);
-    let mut stream = match UnixStream::connect(socket) {
-        Ok(stream) => stream,
-        Err(error) => {
-            log::debug!(
-                "no richer dialogue at {}: {error}",
-                socket.to_string_lossy()
-            );
-            return Ok(None);
-        }
-    };
-    set_timeouts(&stream, timeout).map_err(failed)?;
-    stream.write_all(&query.encode()).map_err(failed)?;
-    let wire = |error| IncludeServerError::Wire {
-        socket: socket.to_string_lossy().into_owned(),
-        error,
-    };
-    let mut decoder = AnswerDecoder::new(Limits::DEFAULT);
-    let mut buffer = vec![0; 64 << 10];
-    while !decoder.is_complete() {
-        match stream.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(n) => decoder.feed(&buffer[..n]).map_err(wire)?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-            Err(error) => return Err(failed(error)),
+/// The richer dialogue with an include server.
+#[derive(Debug)]
+pub struct Conversation {
+    socket: OsString,
+    stream: UnixStream,
+    incoming: Incoming,
+    /// The body of its answer.
+    manifest: Vec<u8>,
+}
+
+impl Conversation {
+    /// `None` when nobody listens there.
+    fn open(socket: &OsStr, timeout: Duration) -> Result<Option<Self>, IncludeServerError> {
+        let stream = match UnixStream::connect(socket) {
+            Ok(stream) => stream,
+            Err(error) => {
+                log::debug!(
+                    "no richer dialogue at {}: {error}",
+                    socket.to_string_lossy()
+                );
+                return Ok(None);
+            }
         };
+        set_timeouts(&stream, timeout).map_err(|error| io_error(socket, error))?;
+        Ok(Some(Self {
+            socket: socket.to_owned(),
+            stream,
+            incoming: Incoming::default(),
+            manifest: Vec::new(),
+        }))
     }
-    decoder.finish().map(Some).map_err(wire)
+
+    fn ask(mut self, query: &Query, wanted: RichVersion) -> Result<Closure, IncludeServerError> {
+        self.send(&query.encode_for(wanted))?;
+        if wanted == RichVersion::Section {
+            return self.answer();
+        }
+        let frame = self.next(&[Tag::MANI, Tag::CLOS, Tag::DOUB])?;
+        match frame.tag {
+            Tag::DOUB => Ok(Closure::Doubt(reason(&frame.body))),
+            Tag::CLOS => Ok(Closure::Section(frame.body)),
+            _ => {
+                self.manifest = frame.body;
+                Ok(Closure::Manifest(self))
+            }
+        }
+    }
+
+    /// The manifest and the platform, as the include server wrote them.
+    ///
+    /// # Errors
+    /// [`IncludeServerError::Wire`].
+    pub fn manifest(&self) -> Result<(&[u8], &[u8]), IncludeServerError> {
+        decode_manifest_answer(&self.manifest).map_err(|error| self.wire(error))
+    }
+
+    /// Passes on what a server lacks, `need` being that server's own words, message by message.
+    ///
+    /// # Errors
+    /// [`Trouble::IncludeServer`], and those of `pass_on`.
+    pub fn give(
+        &mut self,
+        need: &[u8],
+        mut pass_on: impl FnMut(&[u8]) -> Result<(), Trouble>,
+    ) -> Result<(), Trouble> {
+        let mut message = Vec::with_capacity(need.len() + 16);
+        put_frame(&mut message, Tag::NEED, need);
+        self.send(&message)?;
+        loop {
+            let frame = self.next(&[Tag::TABL, Tag::PACK, Tag::HAVE, Tag::DOUB])?;
+            if frame.tag == Tag::DOUB {
+                return Err(IncludeServerError::Withheld(reason(&frame.body)).into());
+            }
+            message.clear();
+            put_frame(&mut message, frame.tag, &frame.body);
+            pass_on(&message)?;
+            if frame.tag == Tag::HAVE {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The closure as a section, for a server that does not speak the bundle dialect.
+    ///
+    /// # Errors
+    /// See [`IncludeServerError`].
+    pub fn into_section(mut self) -> Result<Closure, IncludeServerError> {
+        let mut message = Vec::new();
+        put_token(&mut message, Tag::SECT, 0);
+        self.send(&message)?;
+        self.answer()
+    }
+
+    /// The answer of the dialogue's first version.
+    fn answer(mut self) -> Result<Closure, IncludeServerError> {
+        let mut decoder = AnswerDecoder::new(Limits::DEFAULT);
+        let (stream, socket) = (&mut self.stream, &self.socket);
+        let fed = self
+            .incoming
+            .feed(&mut |buffer| receive(stream, buffer), |bytes| {
+                Ok((decoder.feed(bytes)?, decoder.is_complete()))
+            });
+        fed.map_err(|failure| failure.at(socket))?;
+        Ok(match decoder.finish().map_err(|error| self.wire(error))? {
+            Answer::Closure(section) => Closure::Section(section),
+            Answer::Doubt(reason) => Closure::Doubt(reason),
+        })
+    }
+
+    fn next(&mut self, tags: &'static [Tag]) -> Result<Frame, IncludeServerError> {
+        let stream = &mut self.stream;
+        let frame = self
+            .incoming
+            .next(tags, &mut |buffer| receive(stream, buffer));
+        frame.map_err(|failure| failure.at(&self.socket))
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<(), IncludeServerError> {
+        let sent = self.stream.write_all(bytes);
+        sent.map_err(|error| io_error(&self.socket, error))
+    }
+
+    fn wire(&self, error: WireError) -> IncludeServerError {
+        StreamFailure::Wire(error).at(&self.socket)
+    }
+}
+
+/// What is wrong with the stream from an include server.
+enum StreamFailure {
+    Io(io::Error),
+    Wire(WireError),
+}
+
+impl From<WireError> for StreamFailure {
+    fn from(error: WireError) -> Self {
+        Self::Wire(error)
+    }
+}
+
+impl StreamFailure {
+    fn at(self, socket: &OsStr) -> IncludeServerError {
+        match self {
+            Self::Io(error) => io_error(socket, error),
+            Self::Wire(error) => IncludeServerError::Wire {
+                socket: socket.to_string_lossy().into_owned(),
+                error,
+            },
+        }
+    }
+}
+
+fn receive(stream: &mut UnixStream, buffer: &mut [u8]) -> Result<usize, StreamFailure> {
+    loop {
+        match stream.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => return read.map_err(StreamFailure::Io),
+        }
+    }
+}
+
+/// A reason as text.
+fn reason(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).into_owned()
 }
 
 /// Stock's dialogue. A server that closes without a word does not cover the command.
@@ -319,7 +456,7 @@ mod tests {
         ];
         let mut section = Vec::new();
         put_entries(&mut section, &expected);
-        assert_eq!(closure, Closure::Section(section));
+        assert!(matches!(closure, Closure::Section(bytes) if bytes == section));
         assert!(matches!(
             read_mirror(vec![file("gone.lzo")]),
             Err(IncludeServerError::Mirror { .. })

@@ -4,7 +4,9 @@
 //! failure means is in [`crate::trouble`].
 
 use crate::backoff::Backoff;
+use crate::bundle::Outcome;
 use crate::compiler::Launcher;
+use crate::dialect::Dialects;
 use crate::environment::Environment;
 use crate::host_list::{self, Host, HostList};
 use crate::include_client::{self, Closure};
@@ -18,7 +20,9 @@ use crate::remote_failure::{Evidence, Judgement, Shipment, judge};
 use crate::slot::{Slot, Slots};
 use crate::state_directory::StateDirectory;
 use crate::trouble::{Next, Trouble};
+use protocol::bundle::reply::BundleReply;
 use protocol::command_line::{CommandLine, Word};
+use protocol::include_dialogue::RichVersion;
 use protocol::reply::Reply;
 use protocol::version::Version;
 use protocol::wait_status::WaitStatus;
@@ -51,10 +55,24 @@ struct Ending {
     reason: String,
 }
 
+/// What came of pump mode.
+enum Pumped {
+    Ended(Ending),
+    /// The include server has no closure, for this reason.
+    NoClosure(String),
+    /// The server wants the job in another way, for this reason.
+    Unsuited(String),
+}
+
+/// Asked for a section, an include server must not answer with a manifest.
+const NO_SECTION: &str =
+    "the include server answered with a manifest where a section was asked for";
+
 /// What is shared by all steps of a job.
 struct Workplace {
     slots: Slots,
     backoff: Backoff,
+    dialects: Dialects,
     state: JobState,
 }
 
@@ -102,6 +120,7 @@ impl Job<'_> {
         Workplace {
             state: JobState::new(directory.as_ref(), source),
             backoff: Backoff::new(directory.clone(), self.environment.backoff_period),
+            dialects: Dialects::new(directory.clone()),
             slots: Slots::new(directory, self.environment.pause),
         }
     }
@@ -267,10 +286,10 @@ impl Job<'_> {
             state: &place.state,
         };
         let (version, reason) = match (host.version, pump) {
-            (Version::Pump3, Ok(())) => match self.closure(place, list) {
-                Ok(section) => return self.pump(&attempt, &section),
+            (Version::Pump3, Ok(())) => match self.pump(&attempt, place)? {
+                Pumped::Ended(ending) => return Ok(ending),
                 // For tests of an include server: no list from it ends the job.
-                Err(reason) if self.environment.testing_include_server => {
+                Pumped::NoClosure(reason) if self.environment.testing_include_server => {
                     log::critical!("DISTCC_TESTING_INCLUDE_SERVER is set: {reason}");
                     return Ok(Ending {
                         mode: Mode::Plain,
@@ -279,7 +298,11 @@ impl Job<'_> {
                         reason,
                     });
                 }
-                Err(reason) => (Version::Lzo2, reason),
+                Pumped::NoClosure(reason) => (Version::Lzo2, reason),
+                Pumped::Unsuited(reason) => {
+                    log::info!("preprocessing {} locally: {reason}", self.source());
+                    (Version::Lzo2, reason)
+                }
             },
             (Version::Pump3, Err(reason)) => {
                 log::info!("preprocessing locally: {reason}");
@@ -290,28 +313,78 @@ impl Job<'_> {
         self.plain(&attempt, version, reason)
     }
 
-    /// The closure's section, or why there is none.
-    fn closure(&self, place: &Workplace, list: &HostList) -> Result<Vec<u8>, String> {
-        place.state.note(Phase::Preprocess);
-        // A scan may be as heavy as a preprocessor: it takes the same kind of slot.
-        let slot = place.slots.lock_local(list.localslots_cpp);
-        let words = self.command.words();
-        let answer =
-            include_client::closure(self.environment, &self.cwd, words, &self.launcher.path);
-        drop(slot);
-        match answer {
-            Ok(Closure::Section(section)) => Ok(section),
-            Ok(Closure::Doubt(reason)) => {
-                log::info!("preprocessing {} locally: {reason}", self.source());
-                Err(reason)
-            }
-            Err(error) => {
-                log::warning!(
-                    "failed to get includes from include server, preprocessing locally: {error}"
-                );
-                Err(error.to_string())
+    /// Pump mode: in the bundle dialect where the server speaks it, else by protocol 3.
+    fn pump(&self, attempt: &Attempt<'_>, place: &Workplace) -> Result<Pumped, Trouble> {
+        let host = attempt.host;
+        let wanted = match self.environment.stock_protocols || place.dialects.is_stock(host) {
+            true => RichVersion::Section,
+            false => RichVersion::Manifest,
+        };
+        let mut closure = self.closure(attempt, place, wanted);
+        let mut hung_up = false;
+        if let Ok(Closure::Manifest(mut conversation)) = closure {
+            match attempt.bundle(&self.cwd, &mut conversation)? {
+                Outcome::Answered(reply) => {
+                    return self.end_bundle(attempt, reply).map(Pumped::Ended);
+                }
+                Outcome::Unsuited(reason) => return Ok(Pumped::Unsuited(reason)),
+                Outcome::HungUp => {
+                    log::debug!("{} hung up on the bundle dialect", host.label());
+                    hung_up = true;
+                    closure = conversation
+                        .into_section()
+                        .map_err(|error| error.to_string());
+                }
             }
         }
+        let section = match closure {
+            Ok(Closure::Section(section)) => section,
+            Ok(Closure::Doubt(reason)) => {
+                log::info!("preprocessing {} locally: {reason}", self.source());
+                return Ok(Pumped::NoClosure(reason));
+            }
+            Ok(Closure::Manifest(_)) => return Ok(Pumped::NoClosure(NO_SECTION.into())),
+            Err(reason) => {
+                log::warning!(
+                    "failed to get includes from include server, preprocessing locally: {reason}"
+                );
+                return Ok(Pumped::NoClosure(reason));
+            }
+        };
+        let ending = self.pump_by_section(attempt, &section)?;
+        if hung_up {
+            place.dialects.note_stock(host);
+        }
+        Ok(Pumped::Ended(ending))
+    }
+
+    fn closure(
+        &self,
+        attempt: &Attempt<'_>,
+        place: &Workplace,
+        wanted: RichVersion,
+    ) -> Result<Closure, String> {
+        place.state.note(Phase::Preprocess);
+        // A scan may be as heavy as a preprocessor: it takes the same kind of slot.
+        let _slot = place.slots.lock_local(attempt.list.localslots_cpp);
+        let words = self.command.words();
+        let path = &self.launcher.path;
+        include_client::closure(self.environment, &self.cwd, words, path, wanted)
+            .map_err(|error| error.to_string())
+    }
+
+    /// What a server answered in the bundle dialect. It had this machine's compiler and files, so that nothing but its own
+    /// troubles makes a failure doubtful.
+    fn end_bundle(&self, attempt: &Attempt<'_>, reply: BundleReply) -> Result<Ending, Trouble> {
+        let reply = Reply {
+            version: Version::Pump3,
+            status: reply.status,
+            stderr: reply.stderr,
+            stdout: reply.stdout,
+            object: reply.object,
+            dependencies: Some(reply.dependencies),
+        };
+        self.end_pump(attempt, &reply, None)
     }
 
     fn plain(
@@ -350,22 +423,32 @@ impl Job<'_> {
         Ok(ending(reply.status))
     }
 
-    fn pump(&self, attempt: &Attempt<'_>, section: &[u8]) -> Result<Ending, Trouble> {
-        let host = attempt.host;
+    /// Protocol 3.
+    fn pump_by_section(&self, attempt: &Attempt<'_>, section: &[u8]) -> Result<Ending, Trouble> {
         let reply = attempt.pump(&self.cwd, section)?;
+        let shipment = Shipment {
+            section,
+            cwd: &self.cwd,
+            same_system: attempt.host.is_loopback(),
+        };
+        self.end_pump(attempt, &reply, Some(shipment))
+    }
+
+    fn end_pump(
+        &self,
+        attempt: &Attempt<'_>,
+        reply: &Reply,
+        shipment: Option<Shipment<'_>>,
+    ) -> Result<Ending, Trouble> {
+        let host = attempt.host;
         if reply.status.success() {
             let dependencies_output = self.environment.dependencies_output.as_ref();
             let file = self
                 .command
                 .dependency_file(dependencies_output.map(|v| v.as_bytes()));
-            self.accept(host, &self.object_name(), &reply, file.as_ref())?;
+            self.accept(host, &self.object_name(), reply, file.as_ref())?;
         } else {
-            let shipment = Shipment {
-                section,
-                cwd: &self.cwd,
-                same_system: host.is_loopback(),
-            };
-            self.judge_failure(&reply, Some(shipment))?;
+            self.judge_failure(reply, shipment)?;
         }
         output::replay(&reply.stdout, &reply.stderr);
         self.say_completed(&host.label(), reply.status);

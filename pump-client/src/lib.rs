@@ -15,6 +15,7 @@ mod scan_includes;
 mod show;
 
 // One job, from plan to exit code.
+mod bundle;
 mod job;
 mod plan;
 mod remote;
@@ -23,6 +24,7 @@ mod trouble;
 
 // What a job talks to.
 mod connection;
+mod frames;
 mod include_client;
 mod socks;
 
@@ -32,6 +34,7 @@ mod output;
 mod slot;
 
 mod backoff;
+mod dialect;
 pub mod job_state;
 pub mod state_directory;
 

@@ -177,7 +177,7 @@ impl Attempt<'_> {
         Ok(decoder.finish()?)
     }
 
-    fn log_exec(&self, words: &[Word]) {
+    pub(crate) fn log_exec(&self, words: &[Word]) {
         if log::wants(log::Level::Info) {
             log::info!("exec on {}: {}", self.host.label(), shown(words));
         }
@@ -203,7 +203,7 @@ impl Attempt<'_> {
 }
 
 /// Sends; a server that hangs up meanwhile gave no answer.
-fn send(connection: &mut Connection, bytes: &[u8]) -> Result<(), Trouble> {
+pub(crate) fn send(connection: &mut Connection, bytes: &[u8]) -> Result<(), Trouble> {
     connection
         .send(bytes)
         .map_err(|error| match error.is_reset() {

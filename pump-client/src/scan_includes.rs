@@ -11,6 +11,7 @@ use crate::log;
 use crate::plan::{Plan, plan};
 use crate::show;
 use protocol::exit_code::ExitCode;
+use protocol::include_dialogue::RichVersion;
 use protocol::limits::Limits;
 use protocol::tree::{EntryContent, FORCING_FILE, TreeEntry, decode_entries};
 use protocol::version::Version;
@@ -52,11 +53,18 @@ pub fn scan_includes(job: &Job<'_>, environment: &Environment) -> u8 {
 
 fn entries(job: &Job<'_>, environment: &Environment) -> Result<Vec<TreeEntry>, String> {
     let words = job.command.words();
-    match include_client::closure(environment, &job.cwd, words, &job.launcher.path) {
+    match include_client::closure(
+        environment,
+        &job.cwd,
+        words,
+        &job.launcher.path,
+        RichVersion::Section,
+    ) {
         Ok(Closure::Section(section)) => {
             decode_entries(&section, Limits::DEFAULT).map_err(|error| error.to_string())
         }
         Ok(Closure::Doubt(reason)) => Err(reason),
+        Ok(Closure::Manifest(_)) => Err("the include server answered with a manifest".into()),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -50,6 +50,12 @@ pub enum Trouble {
         /// How the server's compiler ended.
         status: WaitStatus,
     },
+    /// The server does not do the job, and said why.
+    #[error("the server refused: {0}")]
+    Refused(String),
+    /// The include server did not give what it had promised.
+    #[error(transparent)]
+    IncludeServer(#[from] crate::include_client::IncludeServerError),
     /// The compiler succeeded but its object is empty.
     #[error("the server sent an empty result")]
     EmptyResult,
@@ -90,6 +96,8 @@ impl Trouble {
                 (true, Next::AnotherHost, ExitCode::NoHosts.code())
             }
             Self::Wire(_) => (true, Next::AnotherHost, ExitCode::NoHosts.code()),
+            Self::Refused(_) => (false, Next::AnotherHost, ExitCode::NoHosts.code()),
+            Self::IncludeServer(_) => (false, Next::Local, ExitCode::IoError.code()),
             Self::Here { .. } => (false, Next::Local, ExitCode::IoError.code()),
             Self::Launch(error) => (false, Next::Local, error.exit_code()),
             Self::Output(_) => (false, Next::Local, ExitCode::IoError.code()),
