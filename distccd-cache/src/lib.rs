@@ -30,6 +30,7 @@ pub mod job;
 mod prepare;
 mod refusal;
 mod rewrite;
+pub mod table;
 pub mod tree;
 pub mod view;
 pub mod workshop;

@@ -1,0 +1,143 @@
+//! What this server knows of clients' tables: the entries that an include server's session has numbered.
+//!
+//! A table belongs to one session of one client, named by a random number; it only grows. Tables are a memory and nothing more: one that is forgotten, or that turns out to
+//! differ, is asked for anew. See `protocol::bundle::table`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use protocol::bundle::entry::Entry;
+use protocol::bundle::table::{Link, TableId, next_link};
+use tokio::sync::Mutex as AsyncMutex;
+
+/// Entries that all tables together may have; some 200 bytes each.
+const ENTRIES_KEPT: usize = 1 << 21;
+
+/// One session's table.
+#[derive(Debug)]
+pub struct Table {
+    id: TableId,
+    rows: RwLock<Rows>,
+    /// Held while a client extends it: others wait instead of sending the same.
+    pub growing: AsyncMutex<()>,
+    serial: u64,
+}
+
+/// The serial number of the next table.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+#[derive(Debug, Default)]
+struct Rows {
+    entries: Vec<Arc<Entry>>,
+    /// The link behind each entry.
+    links: Vec<Link>,
+}
+
+impl Table {
+    /// An empty table.
+    #[must_use]
+    pub fn new(id: TableId) -> Self {
+        Self {
+            id,
+            rows: RwLock::default(),
+            growing: AsyncMutex::new(()),
+            serial: NEXT.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn id(&self) -> TableId {
+        self.id
+    }
+
+    /// A number that no other table of this process has, not even one of the same session that was forgotten: what was laid out for one is
+    /// never shown to jobs of another.
+    #[must_use]
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// How many entries are known.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.read(|rows| rows.entries.len()) as u32
+    }
+
+    /// Whether none is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The entry of this index.
+    #[must_use]
+    pub fn entry(&self, index: u32) -> Option<Arc<Entry>> {
+        self.read(|rows| rows.entries.get(index as usize).map(Arc::clone))
+    }
+
+    /// The entries of these indices; those that are not known are left out.
+    #[must_use]
+    pub fn entries(&self, indices: impl Iterator<Item = u32>) -> Vec<(u32, Arc<Entry>)> {
+        self.read(|rows| {
+            let known = |index: u32| Some((index, Arc::clone(rows.entries.get(index as usize)?)));
+            indices.filter_map(known).collect()
+        })
+    }
+
+    /// The link at a length; `None` when the table is shorter.
+    #[must_use]
+    pub fn link(&self, length: u32) -> Option<Link> {
+        match length.checked_sub(1) {
+            None => Some(self.id.first_link()),
+            Some(last) => self.read(|rows| rows.links.get(last as usize).copied()),
+        }
+    }
+
+    /// Appends entries.
+    pub fn extend(&self, entries: Vec<Entry>) {
+        let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
+        let mut link = match rows.links.last() {
+            Some(link) => *link,
+            None => self.id.first_link(),
+        };
+        for entry in entries {
+            link = next_link(&link, &entry);
+            rows.links.push(link);
+            rows.entries.push(Arc::new(entry));
+        }
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Rows) -> T) -> T {
+        look(&self.rows.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// All tables, the one used last at the end.
+#[derive(Debug, Default)]
+pub struct Tables {
+    known: Mutex<Vec<Arc<Table>>>,
+}
+
+impl Tables {
+    /// The table of a session; an empty one when none is known.
+    pub fn of(&self, id: TableId) -> Arc<Table> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = match known.iter().position(|table| table.id == id) {
+            Some(at) => known.remove(at),
+            None => Arc::new(Table::new(id)),
+        };
+        known.push(Arc::clone(&table));
+        let mut total: usize = known.iter().map(|table| table.len() as usize).sum();
+        while total > ENTRIES_KEPT && known.len() > 1 {
+            total -= known.remove(0).len() as usize;
+        }
+        table
+    }
+
+    /// A table turned out to be another than the client's: it is forgotten.
+    pub fn forget(&self, table: &Arc<Table>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|other| !Arc::ptr_eq(other, table));
+    }
+}
