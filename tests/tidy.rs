@@ -83,6 +83,7 @@ fn sources() -> Vec<Source> {
         "src",
         "tests",
         "protocol",
+        "toolchain",
         "include-server",
         "pump-client",
         "distccd-cache",
@@ -157,13 +158,21 @@ fn protocol_does_no_io_and_reads_no_environment_and_no_clock() {
             }
         }
     }
-    let manifest = read("protocol/Cargo.toml");
-    for sibling in SIBLINGS {
-        if manifest.contains(sibling) {
-            found.push(format!("protocol/Cargo.toml depends on {sibling}"));
+    none("I/O in protocol", found);
+}
+
+#[test]
+fn shared_crates_do_not_know_those_that_share_them() {
+    let mut found = Vec::new();
+    for (shared, unknown) in [("protocol", "toolchain"), ("toolchain", "pumphouse")] {
+        let manifest = read(&format!("{shared}/Cargo.toml"));
+        for other in SIBLINGS.into_iter().chain([unknown]) {
+            if manifest.contains(other) {
+                found.push(format!("{shared}/Cargo.toml depends on {other}"));
+            }
         }
     }
-    none("I/O in protocol", found);
+    none("shared crates that depend on those above them", found);
 }
 
 /// Which of a crate's modules use which, and where.
@@ -199,7 +208,13 @@ fn uses_between_modules(krate: &str, sources: &[Source]) -> BTreeMap<(String, St
 fn modules_do_not_use_each_other_in_a_circle() {
     let sources = sources();
     let mut found = Vec::new();
-    for krate in ["protocol", "include-server", "pump-client", "distccd-cache"] {
+    for krate in [
+        "protocol",
+        "toolchain",
+        "include-server",
+        "pump-client",
+        "distccd-cache",
+    ] {
         let known = CIRCLES.iter().find(|(of, _, _)| *of == krate);
         let known = known.map_or(&[][..], |(_, modules, _)| modules);
         let is_known = |name: &String| known.contains(&name.as_str());
@@ -414,6 +429,7 @@ fn the_lock_file_is_kept() {
     for package in [
         "pumphouse",
         "protocol",
+        "toolchain",
         "include-server",
         "pump-client",
         "distccd-cache",

@@ -26,8 +26,9 @@ pub mod bundle;
 // Messages between a client and an include server.
 pub mod include_dialogue;
 
-// What a compiler's command line means.
+// What a compiler's command line means, and which compiler is meant.
 pub mod command_line;
+pub mod identity;
 
 // Entry points for fuzzers and for the tests that replay their corpora.
 pub mod fuzz;

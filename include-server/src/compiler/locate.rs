@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use dashmap::DashMap;
 use rustix::fs::Access;
+use toolchain::is_wrapper;
 
 use super::CompilerError;
 use crate::facts::{End, NodeId, Session};
@@ -22,14 +23,6 @@ pub struct LocatedCompiler {
 
 /// Where paths led, and what stood there then.
 pub(super) type Known = DashMap<PathBuf, (FileStamp, LocatedCompiler)>;
-
-/// Programs that stand in PATH under a compiler's name and start the real one.
-const WRAPPERS: [&str; 6] = ["distcc", "ccache", "sccache", "icecc", "gomacc", "colorgcc"];
-
-fn is_wrapper(real: &Path) -> bool {
-    real.file_name()
-        .is_some_and(|name| WRAPPERS.iter().any(|wrapper| name == *wrapper))
-}
 
 /// Finds the compiler `name`; `known` remembers which were programs.
 pub(super) fn locate(

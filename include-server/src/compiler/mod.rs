@@ -10,7 +10,6 @@ pub mod locate;
 pub mod oracle;
 pub mod probe;
 mod questions;
-pub(crate) mod run;
 mod trail;
 pub mod voucher;
 
@@ -25,6 +24,7 @@ use crate::facts::Session;
 pub use kept::Kept;
 pub use locate::LocatedCompiler;
 pub use probe::Probe;
+pub(crate) use toolchain::run;
 use voucher::Voucher;
 
 /// Why a compiler could not be found or asked.

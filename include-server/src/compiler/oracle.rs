@@ -132,7 +132,7 @@ impl CompilerOracle {
                 }
                 output
             }
-            None => run::run(&mut command, &text),
+            None => run::run(&mut command, &text).map_err(|error| error.to_string()),
         };
         match output {
             Ok(output) => {

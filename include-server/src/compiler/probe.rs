@@ -18,6 +18,7 @@ use super::voucher::Voucher;
 use super::{CompilerError, Invocation, batch, run};
 use crate::configuration::{CompilerFamily, Language, Question};
 use crate::facts::{NodeId, Session};
+pub(crate) use toolchain::run::first_error;
 
 /// A compiler's answer for one option set.
 pub struct Probe {
@@ -178,7 +179,10 @@ impl First {
             command.arg(if text.is_empty() { "/dev/null" } else { "-" });
             let (output, evidence) = match with_evidence {
                 true => Evidence::gather(invocation, command, text, bait),
-                false => (run::run(&mut command, text), None),
+                false => {
+                    let output = run::run(&mut command, text);
+                    (output.map_err(|error| error.to_string()), None)
+                }
             };
             let output = output.map_err(|why| CompilerError::Run {
                 path: invocation.program.clone(),
@@ -270,17 +274,6 @@ pub(super) fn language_name(language: Language) -> &'static str {
         Language::ObjCxx => "objective-c++",
         Language::AsmWithCpp => "assembler-with-cpp",
     }
-}
-
-/// The first line of a compiler's complaint that says what is wrong.
-pub(crate) fn first_error(stderr: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stderr);
-    let line = text
-        .lines()
-        .find(|line| line.contains("error: "))
-        .or_else(|| text.lines().rfind(|line| !line.trim().is_empty()))
-        .unwrap_or("it failed without a word");
-    line.chars().take(300).collect()
 }
 
 /// What `-v` prints.

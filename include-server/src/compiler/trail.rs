@@ -70,7 +70,8 @@ pub(super) fn run_watched(
                     watched = sender.send(listener).is_ok();
                 }
             }
-            (run::run(command, input), watched)
+            let output = run::run(command, input);
+            (output.map_err(|error| error.to_string()), watched)
         };
         let worker = std::thread::Builder::new().spawn_scoped(scope, work);
         let done = worker.map(std::thread::ScopedJoinHandle::join);

@@ -153,7 +153,7 @@ impl<'a> Examiner<'a> {
             Question::Compile => command.args(["-fsyntax-only", "-MD"]),
         };
         command.arg("-MF").arg(list.path());
-        let output = run::run_within(&mut command, b"", TIME_LIMIT)?;
+        let output = run::run_within(&mut command, b"", TIME_LIMIT).map_err(|e| e.to_string())?;
         if !output.success {
             return Err(first_error(&output.stderr));
         }

@@ -1,46 +1,79 @@
-//! Runs a compiler for its answer, never longer and never for more bytes than is reasonable.
+//! Runs a compiler for its answer, never longer and never for more bytes than is reasonable. Owns no state.
 
 use std::io::{Read, Seek, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
 /// How long a compiler may take to answer.
-pub(super) const TIME_LIMIT: Duration = Duration::from_secs(10);
+pub const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// How much it may print on either stream. gcc's macros are 13 kB, clang's 16 kB.
 const OUTPUT_LIMIT: u64 = 8 << 20;
 
 /// What a program printed and how it ended.
-pub(crate) struct Output {
-    pub(crate) success: bool,
-    pub(crate) stdout: Vec<u8>,
-    pub(crate) stderr: Vec<u8>,
+#[derive(Debug)]
+pub struct Output {
+    /// It ended with exit code 0.
+    pub success: bool,
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: Vec<u8>,
 }
 
-/// Starts `command` in a process group of its own with `input` to read, and waits. An error is text for a person.
-pub(crate) fn run(command: &mut Command, input: &[u8]) -> Result<Output, String> {
+/// Why there is no answer. What was started has been killed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RunError {
+    /// It could not be started, or not be listened to.
+    #[error("{0}")]
+    Io(Arc<std::io::Error>),
+    /// It was still running.
+    #[error("no answer within {} seconds", .0.as_secs_f32())]
+    TooSlow(Duration),
+    /// It did not stop printing.
+    #[error("it printed more than {OUTPUT_LIMIT} bytes")]
+    TooLong,
+    /// The thread that listened to it has died.
+    #[error("its output could not be read")]
+    Unread,
+}
+
+impl From<std::io::Error> for RunError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(Arc::new(error))
+    }
+}
+
+/// Starts `command` in a process group of its own with `input` to read, and waits.
+///
+/// # Errors
+/// [`RunError`], after [`TIME_LIMIT`] at the latest.
+pub fn run(command: &mut Command, input: &[u8]) -> Result<Output, RunError> {
     run_within(command, input, TIME_LIMIT)
 }
 
 /// The same with another limit of time.
-pub(crate) fn run_within(
+///
+/// # Errors
+/// [`RunError`].
+pub fn run_within(
     command: &mut Command,
     input: &[u8],
     limit: Duration,
-) -> Result<Output, String> {
-    let text = |error: std::io::Error| error.to_string();
+) -> Result<Output, RunError> {
     let stdin = if input.is_empty() {
         Stdio::null()
     } else {
         // A file, not a pipe: nobody has to write while others read.
-        let mut file = tempfile::tempfile().map_err(text)?;
-        file.write_all(input).map_err(text)?;
-        file.rewind().map_err(text)?;
+        let mut file = tempfile::tempfile()?;
+        file.write_all(input)?;
+        file.rewind()?;
         Stdio::from(file)
     };
     let deadline = Deadline {
@@ -52,8 +85,7 @@ pub(crate) fn run_within(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
-        .spawn()
-        .map_err(text)?;
+        .spawn()?;
     let stdout = child.stdout.take().map(collect);
     let stderr = child.stderr.take().map(collect);
     let outcome = (|| {
@@ -75,11 +107,7 @@ pub(crate) fn run_within(
 }
 
 /// A command for `program` that has this environment and nothing else of ours; `/` is where it runs if nothing is said.
-pub(crate) fn command(
-    program: &Path,
-    environment: &[(Vec<u8>, Vec<u8>)],
-    cwd: Option<&Path>,
-) -> Command {
+pub fn command(program: &Path, environment: &[(Vec<u8>, Vec<u8>)], cwd: Option<&Path>) -> Command {
     use std::os::unix::ffi::OsStrExt;
     let mut command = Command::new(program);
     command.env_clear();
@@ -95,16 +123,26 @@ pub(crate) fn command(
     command
 }
 
-fn collect(stream: impl Read + Send + 'static) -> Receiver<Result<Vec<u8>, String>> {
+/// The first line of a compiler's complaint that says what is wrong.
+#[must_use]
+pub fn first_error(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let line = text
+        .lines()
+        .find(|line| line.contains("error: "))
+        .or_else(|| text.lines().rfind(|line| !line.trim().is_empty()))
+        .unwrap_or("it failed without a word");
+    line.chars().take(300).collect()
+}
+
+fn collect(stream: impl Read + Send + 'static) -> Receiver<Result<Vec<u8>, RunError>> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         let result = match stream.take(OUTPUT_LIMIT + 1).read_to_end(&mut bytes) {
-            Ok(_) if bytes.len() as u64 > OUTPUT_LIMIT => {
-                Err(format!("it printed more than {OUTPUT_LIMIT} bytes"))
-            }
+            Ok(_) if bytes.len() as u64 > OUTPUT_LIMIT => Err(RunError::TooLong),
             Ok(_) => Ok(bytes),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error.into()),
         };
         // The receiver is gone only when the other stream has failed already.
         let _ = sender.send(result);
@@ -121,31 +159,31 @@ struct Deadline {
 }
 
 impl Deadline {
-    fn too_slow(self) -> String {
-        format!("no answer within {} seconds", self.limit.as_secs())
+    fn too_slow(self) -> RunError {
+        RunError::TooSlow(self.limit)
     }
 }
 
 fn received(
-    receiver: Option<Receiver<Result<Vec<u8>, String>>>,
+    receiver: Option<Receiver<Result<Vec<u8>, RunError>>>,
     deadline: Deadline,
-) -> Result<Vec<u8>, String> {
-    let receiver = receiver.ok_or("its output was not connected")?;
+) -> Result<Vec<u8>, RunError> {
+    let receiver = receiver.ok_or(RunError::Unread)?;
     match receiver.recv_timeout(deadline.at.saturating_duration_since(Instant::now())) {
         Ok(result) => result,
         Err(RecvTimeoutError::Timeout) => Err(deadline.too_slow()),
-        Err(RecvTimeoutError::Disconnected) => Err("its output could not be read".into()),
+        Err(RecvTimeoutError::Disconnected) => Err(RunError::Unread),
     }
 }
 
 /// Both streams are closed, so the end is near; a program that closes them and lives on is waited for in small steps.
-fn waited(child: &mut Child, deadline: Deadline) -> Result<bool, String> {
+fn waited(child: &mut Child, deadline: Deadline) -> Result<bool, RunError> {
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Ok(status.success()),
             Ok(None) if Instant::now() >= deadline.at => return Err(deadline.too_slow()),
             Ok(None) => std::thread::sleep(Duration::from_micros(200)),
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(error.into()),
         }
     }
 }
@@ -162,7 +200,7 @@ fn kill_group(child: &Child) {
 mod tests {
     use super::*;
 
-    fn shell(script: &str, input: &[u8]) -> Result<Output, String> {
+    fn shell(script: &str, input: &[u8]) -> Result<Output, RunError> {
         let path = (b"PATH".to_vec(), b"/usr/bin:/bin".to_vec());
         run(
             command(Path::new("/bin/sh"), &[path], None)
@@ -183,10 +221,25 @@ mod tests {
     #[test]
     fn endless_output_is_cut_off() {
         let why = shell("yes | cat; sleep 100", b"");
-        let why = why.err().unwrap();
-        assert!(
-            why.contains("more than") || why.contains("no answer"),
-            "{why}"
-        );
+        assert!(matches!(why, Err(RunError::TooLong | RunError::TooSlow(_))));
+    }
+
+    #[test]
+    fn what_does_not_end_is_killed_with_its_children() {
+        let directory = tempfile::tempdir().unwrap();
+        let pid = directory.path().join("pid");
+        let script = format!("sleep 1000 & echo $! > {}; wait", pid.display());
+        let path = (b"PATH".to_vec(), b"/usr/bin:/bin".to_vec());
+        let mut command = command(Path::new("/bin/sh"), &[path], None);
+        command.arg("-c").arg(script);
+        let limit = Duration::from_secs(2);
+        let why = run_within(&mut command, b"", limit);
+        assert!(matches!(why, Err(RunError::TooSlow(_))));
+        let pid = std::fs::read_to_string(pid).unwrap();
+        let status = format!("/proc/{}/stat", pid.trim());
+        // It may be there for a moment, as a zombie or about to become one.
+        while std::fs::read_to_string(&status).is_ok_and(|text| !text.contains(") Z")) {
+            std::thread::yield_now();
+        }
     }
 }

@@ -1,0 +1,100 @@
+//! Why a remembered identity may still be believed: every name that it rests on, with what stood there.
+//!
+//! Absent names count too: a `specs` file that appears beside gcc's own programs, or an `as` in an earlier directory of
+//! `PATH`, makes another compiler of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::error::IdentifyError;
+use crate::stamp::{Seen, now};
+
+/// All that an identity rests on.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// The compiler as it was named, and the file that its links lead to: it looks for its parts beside that.
+    program: (PathBuf, PathBuf),
+    seen: BTreeMap<PathBuf, Seen>,
+    /// Nothing changed while the compiler was asked.
+    settled: bool,
+}
+
+impl Evidence {
+    /// Whether all is as it was: one or two system calls for each name, some 60 in all.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        let (program, real) = &self.program;
+        self.settled
+            && program.canonicalize().is_ok_and(|now| now == *real)
+            && self.seen.iter().all(|(path, seen)| Seen::at(path) == *seen)
+    }
+
+    /// The names, in order: whoever is told of changes to them need not ask.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.seen.keys().map(PathBuf::as_path)
+    }
+}
+
+/// Evidence that is being gathered while a compiler is asked.
+pub(crate) struct Gathering {
+    program: PathBuf,
+    real: PathBuf,
+    /// As it stood before the compiler was started.
+    first: Seen,
+    started: i64,
+    seen: BTreeMap<PathBuf, Seen>,
+}
+
+impl Gathering {
+    /// To be called before the compiler is asked anything.
+    pub(crate) fn begin(program: &Path) -> Result<Self, IdentifyError> {
+        let started = now();
+        let real = program
+            .canonicalize()
+            .map_err(|error| IdentifyError::unreadable(program, error))?;
+        let first = Seen::at(&real);
+        Ok(Self {
+            program: program.to_owned(),
+            real,
+            first,
+            started,
+            seen: BTreeMap::new(),
+        })
+    }
+
+    /// The compiler's own file.
+    pub(crate) fn real(&self) -> &Path {
+        &self.real
+    }
+
+    /// Writes down what stands at `path`.
+    pub(crate) fn note(&mut self, path: &Path) {
+        if !self.seen.contains_key(path) {
+            self.seen.insert(path.to_owned(), Seen::at(path));
+        }
+    }
+
+    /// Looks at the compiler again: it must be the one that was asked.
+    pub(crate) fn finish(mut self) -> Result<Evidence, IdentifyError> {
+        let again = self.program.canonicalize();
+        if again.ok().as_ref() != Some(&self.real) || Seen::at(&self.real) != self.first {
+            return Err(IdentifyError::Changed { path: self.program });
+        }
+        self.seen.insert(self.real.clone(), self.first);
+        let program = self.program.clone();
+        self.note(&program);
+        let mut seen = self.seen.iter();
+        if let Some((path, _)) = seen.find(|(path, seen)| Seen::at(path) != **seen) {
+            return Err(IdentifyError::Changed { path: path.clone() });
+        }
+        // What changed after the start may have been read before or after its change.
+        let ended = now();
+        let mut seen = self.seen.values();
+        let settled = !seen.any(|seen| seen.changed_within(self.started, ended));
+        Ok(Evidence {
+            program: (self.program, self.real),
+            seen: self.seen,
+            settled,
+        })
+    }
+}
