@@ -42,6 +42,11 @@ fn main() {
             println!("  {name} {digits}");
         }
         let names = evidence.paths().count();
+        if std::env::var_os("NAMES").is_some() {
+            evidence
+                .paths()
+                .for_each(|path| println!("  {}", path.display()));
+        }
         println!(
             "  asked in {asked:?}; {names} names, held {held} of {TIMES} times, each in {holds:?}"
         );

@@ -20,7 +20,7 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Whether all is as it was: one or two system calls for each name, some 60 in all.
+    /// Whether all is as it was: one or two system calls for each name, some 50 in all (90 µs).
     #[must_use]
     pub fn holds(&self) -> bool {
         let (program, real) = &self.program;
@@ -29,7 +29,8 @@ impl Evidence {
             && self.seen.iter().all(|(path, seen)| Seen::at(path) == *seen)
     }
 
-    /// The names, in order: whoever is told of changes to them need not ask.
+    /// The names, in order. Whoever is told of changes to them need not call [`Evidence::holds`] again, if it held once after
+    /// the telling began.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.seen.keys().map(PathBuf::as_path)
     }
@@ -67,11 +68,20 @@ impl Gathering {
         &self.real
     }
 
-    /// Writes down what stands at `path`.
+    /// Writes down what stands at `path`. If even a directory on the way is missing, that one says it all, and for many
+    /// other names too.
     pub(crate) fn note(&mut self, path: &Path) {
-        if !self.seen.contains_key(path) {
-            self.seen.insert(path.to_owned(), Seen::at(path));
+        if self.seen.contains_key(path) {
+            return;
         }
+        let mut seen = Seen::at(path);
+        let mut noted = path;
+        while let (Seen::Error(_), Some(parent)) = (seen, noted.parent())
+            && let above @ Seen::Error(_) = Seen::at(parent)
+        {
+            (seen, noted) = (above, parent);
+        }
+        self.seen.insert(noted.to_owned(), seen);
     }
 
     /// Looks at the compiler again: it must be the one that was asked.

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use toolchain::run::RunError;
-use toolchain::{IdentifyError, Language, Question, identify};
+use toolchain::{IdentifyError, Language, identify};
 
-use crate::support::{Fake, ask, usual};
+use crate::support::{Fake, ask, question, usual};
 
 fn refusal(compiler: &Path) -> IdentifyError {
     match ask(compiler, Language::C) {
@@ -85,12 +85,8 @@ fn bad_compilers_are_refused_with_a_reason() {
     ));
     fake.set("hang");
     let environment = usual();
-    let question = Question {
-        compiler: &fake.compiler(),
-        language: Language::C,
-        external_assembler: false,
-        environment: &environment,
-    };
+    let compiler = fake.compiler();
+    let question = question(&compiler, &environment);
     let found = identify(&question, Duration::from_millis(300));
     let error = found.expect_err("it does not answer");
     assert!(matches!(

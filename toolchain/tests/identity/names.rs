@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use toolchain::{Family, Identity, Language, Policy, Question, identify};
 
-use crate::support::{LIMIT, ask, identity, installed, usual};
+use crate::support::{LIMIT, ask, identity, installed, question, usual};
 
 const COMPILERS: [&str; 14] = [
     "/usr/bin/gcc",
@@ -108,12 +108,13 @@ fn clangs_assembler_counts_where_it_is_used() {
         let environment = usual();
         let [within, without] = [false, true].map(|external_assembler| {
             let question = Question {
-                compiler: name.as_ref(),
-                language: Language::C,
                 external_assembler,
-                environment: &environment,
+                ..question(name.as_ref(), &environment)
             };
-            identify(&question, LIMIT).unwrap()
+            let found = identify(&question, LIMIT).unwrap();
+            let again = identify(&question, LIMIT).unwrap();
+            assert_eq!(found.0, again.0);
+            found
         });
         assert!(!within.0.agrees(&without.0, Policy::Alike));
         let names_assembler =

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use toolchain::{IdentifyError, Identities, Language, Question};
 
-use crate::support::{Fake, LIMIT, ask, settled, usual, variables};
+use crate::support::{Fake, LIMIT, ask, question, settled, usual, variables};
 
 #[test]
 fn jobs_that_ask_at_once_ask_once() {
@@ -13,12 +13,7 @@ fn jobs_that_ask_at_once_ask_once() {
     let compiler = fake.compiler();
     settled(|| ask(&compiler, Language::C).unwrap());
     let environment = usual();
-    let question = Question {
-        compiler: &compiler,
-        language: Language::C,
-        external_assembler: false,
-        environment: &environment,
-    };
+    let question = question(&compiler, &environment);
     let identities = Identities::new(LIMIT);
     let before = fake.starts();
     let barrier = Barrier::new(8);
@@ -64,12 +59,7 @@ fn a_compiler_that_hung_is_not_asked_again_until_it_is_another() {
     let fake = Fake::new("hang");
     let compiler = fake.compiler();
     let environment = usual();
-    let question = Question {
-        compiler: &compiler,
-        language: Language::C,
-        external_assembler: false,
-        environment: &environment,
-    };
+    let question = question(&compiler, &environment);
     let identities = Identities::new(Duration::from_secs(2));
     for _ in 0..3 {
         let found = identities.identity(&question);
@@ -88,12 +78,7 @@ fn other_failures_are_not_remembered() {
     let fake = Fake::new("crash");
     let compiler = fake.compiler();
     let environment = usual();
-    let question = Question {
-        compiler: &compiler,
-        language: Language::C,
-        external_assembler: false,
-        environment: &environment,
-    };
+    let question = question(&compiler, &environment);
     let identities = Identities::new(LIMIT);
     identities.identity(&question).unwrap_err();
     fake.set("honest");

@@ -28,6 +28,16 @@ pub fn ask(compiler: &Path, language: Language) -> Result<(Identity, Evidence), 
     ask_in(compiler, language, &usual())
 }
 
+/// A question about a C compiler.
+pub fn question<'a>(compiler: &'a Path, environment: &'a [(OsString, OsString)]) -> Question<'a> {
+    Question {
+        compiler,
+        language: Language::C,
+        external_assembler: false,
+        environment,
+    }
+}
+
 /// Asks with this environment.
 pub fn ask_in(
     compiler: &Path,
@@ -35,10 +45,8 @@ pub fn ask_in(
     environment: &[(OsString, OsString)],
 ) -> Result<(Identity, Evidence), IdentifyError> {
     let question = Question {
-        compiler,
         language,
-        external_assembler: false,
-        environment,
+        ..question(compiler, environment)
     };
     identify(&question, LIMIT)
 }

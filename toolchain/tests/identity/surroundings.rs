@@ -78,9 +78,9 @@ fn clangs_configuration_counts_with_what_it_says() {
 
 /// A copy of gcc's driver. It looks for its parts beside itself, and finds the installed ones.
 fn copied(directory: &Path) -> PathBuf {
-    let programs = directory.join("bin");
-    std::fs::create_dir(&programs).unwrap();
-    symlink("/usr/lib", directory.join("lib")).unwrap();
+    let programs = directory.join("my \"own\" place/bin");
+    std::fs::create_dir_all(&programs).unwrap();
+    symlink("/usr/lib", programs.join("../lib")).unwrap();
     let copy = programs.join("my-gcc");
     std::fs::copy(GCC, &copy).unwrap();
     copy
@@ -109,7 +109,7 @@ fn another_byte_in_a_file_is_seen_by_the_exact_policy_alone() {
 fn evidence_falls_with_each_change() {
     let directory = tempfile::tempdir().unwrap();
     let copy = copied(directory.path());
-    let programs = directory.path().join("bin");
+    let programs = copy.parent().unwrap();
     let link = programs.join("cc");
     symlink("my-gcc", &link).unwrap();
     let fresh = || settled(|| ask(&link, Language::C).unwrap());
