@@ -130,3 +130,56 @@ pub fn lzo(data: &[u8]) {
         Ok(data)
     );
 }
+
+/// Bodies of the bundle dialect: every reader gets the same bytes. What is read and written again is the same, where a form is the only one.
+pub fn bundle(data: &[u8]) {
+    use crate::bundle::need::Need;
+    use crate::bundle::offer::Offer;
+    use crate::bundle::pack::Pack;
+    use crate::bundle::refusal::Refusal;
+    use crate::bundle::reply::{BundleReply, BundleReplyDecoder};
+    use crate::bundle::setting::{Setting, decode_setting};
+    use crate::bundle::table::Extension;
+
+    if let Ok(offer) = Offer::decode(data, &LIMITS) {
+        let mut manifest = Vec::new();
+        offer.manifest.put(&mut manifest);
+        let words: Vec<(u32, &[u8])> = offer
+            .words
+            .iter()
+            .map(|(position, word)| (*position, word.as_slice()))
+            .collect();
+        let again =
+            crate::bundle::offer::encode_offer(offer.codecs, &offer.setting, &words, &manifest);
+        assert_eq!(again, data);
+        let common = vec![b"gcc".to_vec(), b"-c".to_vec()];
+        if let Ok(line) = offer.command_line(&common) {
+            assert_eq!(line.len(), offer.words.len() + common.len());
+        }
+    }
+    if let Ok(need) = Need::decode(data, &LIMITS) {
+        assert_eq!(need.encode(), data);
+    }
+    if let Ok(setting) = Setting::decode(data, &LIMITS) {
+        let mut platform = Vec::new();
+        setting.platform.put(&mut platform);
+        let words: Vec<&[u8]> = setting.words.iter().map(Vec::as_slice).collect();
+        assert_eq!(Setting::encode(&setting.cwd, &platform, &words), data);
+    }
+    if let Ok(pack) = Pack::decode(data, &LIMITS) {
+        let total: usize = pack.blobs().map(|(_, bytes)| bytes.len()).sum();
+        assert!(total <= LIMITS.pack_bytes);
+    }
+    if let Ok(plain) = decode_setting(data, &LIMITS) {
+        assert!(plain.len() <= LIMITS.setting_bytes);
+    }
+    if let Ok(extension) = Extension::decode(data, &LIMITS) {
+        assert!(extension.entries.len() <= LIMITS.files as usize);
+    }
+    let _ = Refusal::decode(data);
+    let pieces = feed_in_pieces!(BundleReplyDecoder::new(LIMITS), data);
+    if let Ok(reply) = pieces {
+        let again = reply.encode(crate::bundle::block::Codec::Zstd);
+        assert_eq!(BundleReply::decode(&again, LIMITS).as_ref(), Ok(&reply));
+    }
+}

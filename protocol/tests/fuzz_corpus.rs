@@ -75,3 +75,8 @@ fn entries() {
 fn lzo() {
     replay("lzo", fuzz::lzo);
 }
+
+#[test]
+fn bundles() {
+    replay("bundle", fuzz::bundle);
+}
