@@ -35,4 +35,7 @@ pub mod tree;
 pub mod view;
 pub mod workshop;
 
+// What outlives jobs.
+pub mod store;
+
 pub use program::main;
