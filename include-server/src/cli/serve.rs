@@ -20,6 +20,7 @@ use crate::service::{Sockets, serve};
 
 /// Starts the service.
 pub(super) fn run(arguments: &ServiceArguments) -> Result<ExitCode, CliError> {
+    raise_descriptor_limit();
     let Some(port) = &arguments.port else {
         return Err(CliError::NoPort);
     };
@@ -52,6 +53,25 @@ pub(super) fn run(arguments: &ServiceArguments) -> Result<ExitCode, CliError> {
     })?;
     drop(pid_file);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Descriptors that the service wants: files that others open as well are kept open, see `facts`.
+const DESCRIPTORS: u64 = 4 * 4096;
+
+/// Raises the limit on open files as far as it may be raised; what is lacking costs time only.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    let highest = limit.maximum.unwrap_or(u64::MAX);
+    if limit
+        .current
+        .is_some_and(|current| current < DESCRIPTORS.min(highest))
+    {
+        limit.current = Some(DESCRIPTORS.min(highest));
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::debug!("cannot raise the limit on open files: {error}");
+        }
+    }
 }
 
 fn start_log(pattern: u32) {

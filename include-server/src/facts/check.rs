@@ -11,7 +11,8 @@ use rustix::io::Errno;
 
 use super::medium::Medium;
 use super::node::{
-    BY_NAME, DirectoryTimes, LAID, Node, OPENED, REMOTE, SEARCHED, SHOWN, State, UNSETTLED, WATCHED,
+    BY_NAME, DirectoryTimes, Held, LAID, Node, OPENED, REMOTE, SEARCHED, SHOWN, State, UNSETTLED,
+    WATCHED,
 };
 use super::{Facts, NodeId, Value, lock};
 use crate::files::{self, FileContent, FileStamp, ReadError};
@@ -31,15 +32,15 @@ impl Facts {
         if self.is_clean(node) || self.is_vouched_by_directory(node) {
             return;
         }
-        // A file that somebody opened is believed again when nobody has it open for writing. Our own opening must not
-        // look like another's: its event is taken in before the question.
-        let opened = node.has(OPENED).then(|| open(node.path()).ok()).flatten();
-        if opened.is_some() {
-            self.catch_up();
-            node.put(OPENED, false);
-        }
+        // A file that somebody opened is believed again when nobody has it open for writing.
+        let was_opened = node.has(OPENED) && self.hold(node, &mut state);
         let tick = self.tick();
-        let written = opened.as_ref().is_some_and(has_writer);
+        let held = state.held.as_ref().filter(|_| was_opened);
+        let written = held.is_some_and(|held| has_writer(&held.file));
+        let asked_of = held.map(|held| held.inode);
+        if held.is_some_and(|held| !held.counted) {
+            self.let_go(&mut state);
+        }
         // Before the system is asked: this thread may be kept waiting in between.
         let asked = files::now();
         let (value, watched) = self.look(id, node, &mut state, asked);
@@ -47,7 +48,12 @@ impl Facts {
         let changed = !same(&state.value, &value);
         let is_directory = |value: &Value| matches!(value, Value::Directory(..));
         let restructured = changed && (is_directory(&state.value) || is_directory(&value));
-        if written {
+        // Another file may have come to the name after the question about writers.
+        let another = asked_of.is_some_and(|inode| match &value {
+            Value::File(stamp) => (stamp.device, stamp.inode) != inode,
+            _ => false,
+        });
+        if written || another {
             node.put(UNSETTLED, true);
         }
         // What may change without a sign is a new version each time.
@@ -60,6 +66,7 @@ impl Facts {
         }
         if !matches!(value, Value::File(_)) {
             state.content = None;
+            self.let_go(&mut state);
             node.put(UNSETTLED, false);
         }
         node.put(BY_NAME, matches!(value, Value::Missing | Value::Link(..)));
@@ -71,6 +78,51 @@ impl Facts {
         if restructured && known {
             self.flood();
         }
+    }
+
+    /// Sees to it that the file which stands at `node` is open here; false when there is none that can be opened. What others did with it
+    /// before this call is taken in.
+    fn hold(&self, node: &Node, state: &mut State) -> bool {
+        let named = self.ask(node).map(|stat| FileStamp::new(&stat));
+        let inode = named.map(|stamp| (stamp.device, stamp.inode)).ok();
+        let is_held = state
+            .held
+            .as_ref()
+            .is_some_and(|held| Some(held.inode) == inode);
+        if !is_held {
+            self.let_go(state);
+            let Ok(file) = open(node.path()) else {
+                return false;
+            };
+            let Ok(stat) = rustix::fs::fstat(&file) else {
+                return false;
+            };
+            let stamp = FileStamp::new(&stat);
+            state.held = Some(Box::new(Held {
+                file,
+                inode: (stamp.device, stamp.inode),
+                counted: self.take_handle(),
+            }));
+        }
+        // Our own opening must not look like another's: its event is taken in before the mark goes.
+        self.catch_up();
+        node.put(OPENED, false);
+        true
+    }
+
+    fn let_go(&self, state: &mut State) {
+        if state.held.take().is_some_and(|held| held.counted) {
+            self.handles_left.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes one of the descriptors that may be kept open.
+    fn take_handle(&self) -> bool {
+        let take = |left: usize| left.checked_sub(1);
+        let taken = self
+            .handles_left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        taken.is_ok()
     }
 
     /// The common case without inotify: a file or directory that is as it was. The lock is not held while the system is
@@ -128,12 +180,7 @@ impl Facts {
         };
         let version = node.version();
         drop(state);
-        let take = |left: usize| left.checked_sub(1);
-        if self
-            .handles_left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
-            .is_err()
-        {
+        if !self.take_handle() {
             return;
         }
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;

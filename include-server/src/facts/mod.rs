@@ -62,7 +62,7 @@ pub struct Facts {
 const FIRST_CHUNK: usize = 4096;
 const CHUNKS: usize = 18;
 
-/// Directories kept open at most, if the limit on open files leaves room for so many four times.
+/// Directories and files kept open at most, if the limit on open files leaves room for so many four times.
 const HANDLES: u64 = 4096;
 
 fn handles() -> usize {

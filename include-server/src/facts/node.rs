@@ -67,6 +67,17 @@ pub(super) struct State {
     pub(super) watched: Option<(u64, u64)>,
     /// A directory's times at the last look, unless another change may still get the same ones.
     pub(super) times: Option<DirectoryTimes>,
+    /// A file that others open, too: see [`Held`].
+    pub(super) held: Option<Box<Held>>,
+}
+
+/// A file that is kept open, so that whether it has a writer can be asked again without opening it. Our opening is an event for every
+/// other include server that watches the file; theirs, in answer, would be one for us, and so on for ever.
+pub(super) struct Held {
+    pub(super) file: OwnedFd,
+    pub(super) inode: (u64, u64),
+    /// It is counted among the files that may be kept open, and need not be closed at once.
+    pub(super) counted: bool,
 }
 
 /// One name.
@@ -134,6 +145,7 @@ impl Node {
                 content: None,
                 watched: None,
                 times: None,
+                held: None,
             }),
             version: AtomicU32::new(0),
             flags: AtomicU8::new(0),

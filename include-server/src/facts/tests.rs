@@ -182,3 +182,39 @@ fn the_permissions_of_a_searched_directory_are_watched_from_its_parent() {
     facts.session();
     assert!(!facts.is_quiet_since(before));
 }
+
+#[test]
+fn two_include_servers_leave_each_other_alone() {
+    use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
+    let tree = Tree::both().into_iter().next_back().unwrap();
+    let other = Facts::new(Freshness::Watch).unwrap();
+    fs::write(tree.path("a.h"), "text").unwrap();
+    let path = tree.path("a.h");
+    // Until its times are old enough to be trusted it is read again at every request.
+    let settled = std::time::Duration::from_millis(50);
+    for _ in 0..3 {
+        std::thread::sleep(settled);
+        assert_eq!(text(&tree.facts, &path).as_deref(), Some("text"));
+        assert_eq!(text(&other, &path).as_deref(), Some("text"));
+    }
+    let instance = inotify::init(CreateFlags::NONBLOCK).unwrap();
+    inotify::add_watch(&instance, &path, WatchFlags::OPEN).unwrap();
+    for _ in 0..5 {
+        assert_eq!(text(&tree.facts, &path).as_deref(), Some("text"));
+        assert_eq!(text(&other, &path).as_deref(), Some("text"));
+    }
+    let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+    let mut reader = Reader::new(&instance, &mut buffer);
+    let event = reader.next().map(|event| event.events());
+    assert!(
+        matches!(event, Err(rustix::io::Errno::AGAIN)),
+        "opened again: {event:?}"
+    );
+    // What they are kept open for: a writer through a memory map is still noticed.
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    assert_eq!(text(&tree.facts, &path).as_deref(), Some("text"));
+    file.write_all_at(b"next", 0).unwrap();
+    drop(file);
+    assert_eq!(text(&tree.facts, &path).as_deref(), Some("next"));
+    assert_eq!(text(&other, &path).as_deref(), Some("next"));
+}
