@@ -12,7 +12,7 @@
 //! the index: opening lists nothing, whatever the number of blobs; evicting a blob is one `unlink`, and its room is free
 //! at once, where a pack has to be written anew; a damaged blob is one blob; a reader holds its file open while it is
 //! evicted; and use is the file's own modification time. The price is a block (4 KiB) and an inode per blob, which is
-//! how bytes are counted here, and about 25 µs to write one, once per header and server.
+//! how bytes are counted here, and 30 µs (tmpfs) to 140 µs (ext4) of CPU to write one, once per header and server.
 //!
 //! **Why a crash does no harm.** A blob is written in `incoming/` and gets its name by `rename`, when it is whole: a
 //! process that is killed leaves a nameless file, removed at the next start, or a whole blob. Nothing is forced to the
@@ -32,6 +32,7 @@ pub mod claims;
 mod error;
 mod eviction;
 mod home;
+mod known;
 mod layout;
 mod pinned;
 mod shelf;
@@ -161,10 +162,11 @@ impl Store {
         self.0.shared.shelf.read(digest, is_right)
     }
 
-    /// Whether a blob is there. Only [`Store::get`] finds out whether it is whole, and only a pin keeps it.
+    /// Whether a blob is there, as far as a look tells. Only [`Store::get`] finds out whether it is whole, and only a pin
+    /// keeps it.
     #[must_use]
     pub fn contains(&self, digest: &Digest) -> bool {
-        self.0.shared.shelf.contains(digest, false)
+        self.0.shared.shelf.contains(digest)
     }
 
     /// Keeps these blobs from eviction until the guard is dropped, those also that are not there yet.
@@ -302,14 +304,15 @@ pub struct Pins {
 impl Pins {
     /// The pinned blobs that are not there, in the order in which they were given. The others count as used now.
     ///
-    /// One system call for each blob.
+    /// A system call for each blob that nobody asked for in the last hour.
     #[must_use]
     pub fn missing(&self) -> Vec<Digest> {
         let shelf = &self.store.0.shared.shelf;
+        let now = shelf.known.now();
         let missing = self
             .digests
             .iter()
-            .filter(|digest| !shelf.contains(digest, true));
+            .filter(|digest| !shelf.uses(digest, now));
         missing.copied().collect()
     }
 }

@@ -4,12 +4,13 @@
 //! a look after the pin does not find it, or it stays as long as the pin.
 
 use dashmap::{DashMap, Entry};
+use foldhash::fast::RandomState;
 
 use super::Digest;
 
 /// The pinned keys, whether or not there are blobs for them.
 #[derive(Debug, Default)]
-pub(super) struct Pinned(DashMap<Digest, usize>);
+pub(super) struct Pinned(DashMap<Digest, usize, RandomState>);
 
 impl Pinned {
     /// Pins a key, once more if it is pinned.

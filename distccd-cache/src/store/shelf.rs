@@ -10,19 +10,20 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use super::error::StoreError;
+use super::known::Known;
 use super::layout::{self, BlobPath, SHARDS};
 use super::pinned::Pinned;
 use super::statistics::Counters;
 use super::{Digest, MAX_BLOB};
 
-/// A blob's use is written down at most this often, in nanoseconds.
-const USE_INTERVAL: u64 = 3600 * 1_000_000_000;
+/// A blob's use is written down at most this often.
+const USE_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// What is known of a shard.
 #[derive(Clone, Copy, Debug)]
@@ -124,6 +125,7 @@ pub(super) struct Shelf {
     total: AtomicU64,
     next_incoming: AtomicU64,
     pub(super) pinned: Pinned,
+    pub(super) known: Known,
     pub(super) counters: Arc<Counters>,
 }
 
@@ -137,6 +139,7 @@ impl Shelf {
             shards: shards.into_iter().map(Mutex::new).collect(),
             next_incoming: AtomicU64::new(0),
             pinned: Pinned::default(),
+            known: Known::new(USE_INTERVAL),
             counters: Arc::default(),
         }
     }
@@ -183,24 +186,38 @@ impl Shelf {
         StoreError::at(&self.path(path.path()), source)
     }
 
-    /// Whether there is a blob, as far as one look tells. `using` writes the use down.
-    pub(super) fn contains(&self, key: &Digest, using: bool) -> bool {
-        let path = BlobPath::new(key);
-        let Ok(Some(found)) = self.look(&path) else {
-            return false;
-        };
-        let there = found.is_plausible(key);
-        if there && using {
-            self.touch(&path, &found);
+    /// Whether there is a blob, as far as a look tells.
+    pub(super) fn contains(&self, key: &Digest) -> bool {
+        self.known.has(key, self.known.now()) || {
+            let found = self.look(&BlobPath::new(key));
+            found.is_ok_and(|found| found.is_some_and(|found| found.is_plausible(key)))
         }
-        there
+    }
+
+    /// Whether there is a blob, as far as a look tells; if so, it is used. `now` is [`Known::now`].
+    pub(super) fn uses(&self, key: &Digest, now: u32) -> bool {
+        if self.known.has(key, now) {
+            return true;
+        }
+        let path = BlobPath::new(key);
+        // Held so that nobody removes the blob between the look and the note of it.
+        let _shard = self.shard(layout::shard_of(key));
+        match self.look(&path) {
+            Ok(Some(found)) if found.is_plausible(key) => {
+                self.touch(&path, &found);
+                self.known.add(*key);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Writes a use down, if the last one is long ago (or in the future, after a clock was set back).
     ///
     /// An error is none: the blob is evicted sooner than it might be.
     fn touch(&self, path: &BlobPath, found: &Found) {
-        if now().abs_diff(found.used) > USE_INTERVAL {
+        let since = Duration::from_nanos(now().abs_diff(found.used));
+        if since > USE_INTERVAL {
             let flags = AtFlags::SYMLINK_NOFOLLOW;
             let _ = rustix::fs::utimensat(&self.root, path.bytes(), &USED_NOW, flags);
         }
@@ -219,7 +236,10 @@ impl Shelf {
             OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
         let mut file = match rustix::fs::openat(&self.root, path.bytes(), flags, Mode::empty()) {
             Ok(file) => File::from(file),
-            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::NOENT) => {
+                self.known.remove(key);
+                return Ok(None);
+            }
             Err(
                 error @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN | Errno::INTR),
             ) => return Err(self.error(&path, error)),
@@ -254,7 +274,7 @@ impl Shelf {
         let there = self.look(&path).map_err(|error| self.error(&path, error))?;
         match there {
             Some(there) if there.inode == found.inode => {
-                self.take_away(&mut shard, &path, &there)
+                self.take_away(&mut shard, key, &path, &there)
                     .map_err(|error| self.error(&path, error))?;
             }
             _ => return Ok(()),
@@ -268,7 +288,14 @@ impl Shelf {
 
     /// Removes a blob, or what is in its place, and counts it out. One that lost bytes was counted with more: then the
     /// totals are too high until the shard is next listed, which is on the safe side.
-    fn take_away(&self, shard: &mut Shard, path: &BlobPath, found: &Found) -> io::Result<()> {
+    fn take_away(
+        &self,
+        shard: &mut Shard,
+        key: &Digest,
+        path: &BlobPath,
+        found: &Found,
+    ) -> io::Result<()> {
+        self.known.remove(key);
         self.remove_anything(path.bytes())?;
         if found.regular {
             let bytes = shard.bytes.saturating_sub(layout::room(found.size));
@@ -299,7 +326,7 @@ impl Shelf {
             let mut shard = self.shard(layout::shard_of(key));
             match self.look(&path)? {
                 Some(found) if found.used == used => {
-                    self.take_away(&mut shard, &path, &found)?;
+                    self.take_away(&mut shard, key, &path, &found)?;
                     self.counters.evicted.add(1);
                     Ok(true)
                 }
@@ -316,7 +343,7 @@ impl Shelf {
         let there = self.look(&path).map_err(|error| self.error(&path, error))?;
         if !there.is_some_and(|found| self.is_it(&path, &found, size)) {
             let incoming = self.write_incoming(bytes)?;
-            if self.place(incoming, &path, layout::shard_of(key), size)? {
+            if self.place(incoming, key, &path, size)? {
                 self.counters.puts.add(1);
                 self.counters.put_bytes.add(size);
                 return Ok(());
@@ -368,15 +395,18 @@ impl Shelf {
     fn place(
         &self,
         mut incoming: Incoming<'_>,
+        key: &Digest,
         path: &BlobPath,
-        shard: usize,
         size: u64,
     ) -> Result<bool, StoreError> {
+        let shard = layout::shard_of(key);
         let failed = |error: io::Error| self.error(path, error);
         let mut guard = self.shard(shard);
         match self.look(path).map_err(|error| failed(error.into()))? {
             Some(found) if self.is_it(path, &found, size) => return Ok(false),
-            Some(found) => self.take_away(&mut guard, path, &found).map_err(failed)?,
+            Some(found) => self
+                .take_away(&mut guard, key, path, &found)
+                .map_err(failed)?,
             None => {}
         }
         let rename = || {
@@ -394,6 +424,7 @@ impl Shelf {
         };
         renamed.map_err(|error| failed(error.into()))?;
         incoming.name.clear();
+        self.known.add(*key);
         let bytes = guard.bytes.saturating_add(layout::room(size));
         self.set_bytes(&mut guard, bytes);
         guard.blobs += 1;

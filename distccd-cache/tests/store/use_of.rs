@@ -111,6 +111,8 @@ fn use_is_written_down_once_an_hour() {
     put(&store, b"used");
     assert_eq!(hours_since_use(&dir, &digest), 0, "a put is");
     old(5);
+    drop(store);
+    let store = open(&dir, LARGE);
     let pins = store.pin([digest, [7; 32]]);
     assert_eq!(pins.missing(), [[7; 32]]);
     assert_eq!(hours_since_use(&dir, &digest), 0, "a pin that is asked is");
@@ -165,6 +167,21 @@ fn directories_that_were_removed_under_the_store_are_made_again() {
     assert_eq!(get(&store, &second).as_deref(), Some(&b"second"[..]));
     put(&store, b"first");
     assert_eq!(get(&store, &first).as_deref(), Some(&b"first"[..]));
+}
+
+/// What was there a moment ago is not looked up again, but whoever reads it finds out.
+#[test]
+fn a_blob_that_was_removed_by_hand_is_missing_after_the_first_get() {
+    let (_temp, dir) = place();
+    let store = open(&dir, LARGE);
+    let digest = put(&store, b"blob");
+    let pins = store.pin([digest]);
+    fs::remove_file(file_of(&dir, &digest)).expect("it is ours");
+    assert!(pins.missing().is_empty());
+    assert_eq!(get(&store, &digest), None);
+    assert_eq!(pins.missing(), [digest]);
+    assert!(!store.contains(&digest));
+    assert!(store.claim(digest).is_some());
 }
 
 #[test]
