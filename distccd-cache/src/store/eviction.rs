@@ -47,10 +47,11 @@ impl Eviction {
 
     /// Evicts what is beyond the limit, unless another thread is at it.
     pub(super) fn keep_to_limit(&self, shelf: &Shelf) {
-        if shelf.total() <= self.limit || self.is_stuck(shelf) {
-            return;
-        }
-        if let Some(_turn) = try_lock(&self.turn) {
+        // Once more after each turn: who put meanwhile did not wait for it.
+        while shelf.total() > self.limit && !self.is_stuck(shelf) {
+            let Some(_turn) = try_lock(&self.turn) else {
+                return;
+            };
             self.evict(shelf, self.limit);
         }
     }
@@ -73,7 +74,7 @@ impl Eviction {
 
     fn is_stuck(&self, shelf: &Shelf) -> bool {
         let stuck_at = self.stuck_at.load(Ordering::Relaxed);
-        stuck_at > 0 && shelf.total() < stuck_at.saturating_add(self.limit / 8)
+        stuck_at > 0 && shelf.total() <= stuck_at.saturating_add(self.limit / 8)
     }
 
     fn evict(&self, shelf: &Shelf, target: u64) {

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use distccd_cache::store::{Claim, Store};
+
 use crate::support::*;
 
 /// Numbers that look random, the same at each run of a thread.
@@ -112,4 +114,71 @@ fn damage_and_repair_at_once() {
         assert_eq!(get(&store, &digest).as_deref(), Some(&bytes[..]));
         assert_totals(&store, &dir);
     }
+}
+
+/// One job of 21 that need the same headers: it sends what it has tickets for, then waits for the others.
+async fn job(store: Store, number: u64) {
+    let digests: Vec<_> = (0..300)
+        .map(|blob_number| digest(&blob(blob_number, 3000)))
+        .collect();
+    let pins = store.pin(digests.iter().copied());
+    let mut lost = number.is_multiple_of(3);
+    loop {
+        let mut waiters = Vec::new();
+        for digest in pins.missing() {
+            match store.claim(digest) {
+                None => {}
+                // A client that goes away in the middle.
+                Some(Claim::Mine(ticket)) if lost => {
+                    lost = false;
+                    tokio::task::yield_now().await;
+                    drop(ticket);
+                }
+                Some(Claim::Mine(ticket)) => {
+                    let index = digests.iter().position(|other| *other == digest);
+                    let bytes = blob(index.expect("it is ours") as u64, 3000);
+                    let store = store.clone();
+                    let upload = move || store.put(digest, &bytes);
+                    let upload = tokio::task::spawn_blocking(upload).await;
+                    upload.expect("no panic").expect("the store takes it");
+                    ticket.done();
+                }
+                Some(Claim::Theirs(waiter)) => waiters.push(waiter),
+            }
+        }
+        for waiter in waiters {
+            let _ = waiter.wait().await;
+        }
+        if pins.missing().is_empty() {
+            break;
+        }
+    }
+    for digest in &digests {
+        assert!(get(&store, digest).is_some());
+    }
+}
+
+#[test]
+fn each_blob_is_uploaded_once() {
+    let (_temp, dir) = place();
+    // Pins are all that keeps them, and the first job may be gone before the last one comes.
+    let store = open(&dir, 100 * 4096);
+    let pins = store.pin((0..300).map(|number| digest(&blob(number, 3000))));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .build();
+    let runtime = runtime.expect("a runtime");
+    runtime.block_on(async {
+        let jobs: Vec<_> = (0..21)
+            .map(|number| tokio::spawn(job(store.clone(), number)))
+            .collect();
+        for job in jobs {
+            job.await.expect("no panic");
+        }
+    });
+    let statistics = store.statistics();
+    assert_eq!((statistics.puts, statistics.already_there), (300, 0));
+    assert_eq!(store.claims().under_way(), 0);
+    assert!(pins.missing().is_empty());
+    assert_totals(&store, &dir);
 }

@@ -116,7 +116,7 @@ fn what_is_pinned_stays() {
     let pins = store.pin(pinned.iter().copied());
     drop(early);
     assert_eq!(pins.missing().len(), 10);
-    for number in 0..1000 {
+    for number in 0..300 {
         put(&store, &blob(number, 100));
         assert!(store.statistics().bytes <= 20 * BLOCK);
     }
