@@ -9,16 +9,20 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
+use protocol::bundle::need::Need;
 use protocol::include_dialogue::{Answer, Query};
 use protocol::limits::Limits;
 
 use crate::closure::Closure;
 use crate::compiler::{CompilerError, Kept, LocatedCompiler};
 use crate::decline::Decline;
-use crate::facts::{Evidence, Freshness, Vouched, WatchError};
+use crate::facts::{Evidence, Facts, Freshness, Session, Vouched, WatchError};
 use crate::file_table::FileTable;
+use crate::layout::bundle::lay_out_bundle;
 use crate::layout::{CompressedForms, Layout, LayoutError, lay_out};
+use crate::ledger::Ledger;
 use crate::mirror::{Mirror, MirrorError};
+use crate::offer::{Bundle, OfferError, Parcel, Sheet, parcels};
 use crate::options::{Interpretation, Options, OptionsError};
 use crate::scan::scan_in;
 
@@ -37,6 +41,15 @@ pub enum Doubt {
     /// Stock's dialogue has no names for them.
     #[error(transparent)]
     Mirror(#[from] MirrorError),
+    /// A server asks for what it is not to have.
+    #[error(transparent)]
+    Offer(#[from] OfferError),
+    /// The system has no random bytes for the name of a table.
+    #[error("no table of files can be begun: {0}")]
+    Ledger(std::io::Error),
+    /// The closure has more files than a manifest may.
+    #[error("the files are {0}, more than one job may have")]
+    TooMany(usize),
     /// The closure is larger than a message may be.
     #[error("the files make {0} bytes, more than one job may have")]
     TooLarge(usize),
@@ -71,6 +84,10 @@ struct Memory {
     options: Options,
     files: FileTable,
     answers: DashMap<[u8; 32], Arc<Answered>, RandomState>,
+    /// The table that manifests are made of now.
+    ledger: RwLock<Option<Arc<Ledger>>>,
+    /// Platforms as they go over the wire, so that many answers have one.
+    platforms: DashMap<Arc<[u8]>, (), RandomState>,
 }
 
 /// The answer to one query.
@@ -81,10 +98,42 @@ pub struct Answered {
     pub closure: Closure,
     /// What a server must be given, if it can be.
     pub layout: Result<Layout, LayoutError>,
+    /// The same as a manifest, if anybody asked for one.
+    bundle: Option<Result<Bundle, LayoutError>>,
     /// What it rests on besides the closure's lookups.
     evidence: Evidence,
     vouched: Vouched,
 }
+
+/// What a server of the bundle dialect is offered; what the offer rests on stays alive with it.
+pub struct Offered {
+    /// The body of `MANI`.
+    pub body: Vec<u8>,
+    answered: Arc<Answered>,
+    ledger: Arc<Ledger>,
+    length: u32,
+}
+
+impl Offered {
+    /// The messages with what a server lacks.
+    ///
+    /// # Errors
+    /// [`OfferError`].
+    pub fn parcels(&self, need: &Need) -> Result<Vec<Parcel>, OfferError> {
+        parcels(need, &self.ledger, self.length, &self.answered.closure)
+    }
+
+    /// The answer behind it.
+    pub fn answered(&self) -> &Arc<Answered> {
+        &self.answered
+    }
+}
+
+/// How often a manifest is made anew because something changed meanwhile.
+const OFFER_ATTEMPTS: usize = 3;
+
+/// Platforms kept at most: a bound on memory, far above what a build has.
+const PLATFORMS_KEPT: usize = 1024;
 
 /// Answers kept at most.
 const ANSWERS_KEPT: usize = 65_536;
@@ -155,10 +204,23 @@ impl Answerer {
     pub fn answer(&self, query: &Query) -> Result<Arc<Answered>, Doubt> {
         let memory = self.memory();
         let key = key_of(query);
-        contained(|| match memory.recall(&key) {
-            Some(known) => Ok(known),
-            None => memory.learn(key, query),
+        contained(|| {
+            let mut session = memory.files.facts().session();
+            match memory.recall(&key, None, &mut session) {
+                Some(known) => Ok(known),
+                None => Ok(memory.learn(session, key, query, None)?.0),
+            }
         })
+    }
+
+    /// What a server of the bundle dialect is offered for the query.
+    ///
+    /// # Errors
+    /// See [`Doubt`].
+    pub fn offer(&self, query: &Query) -> Result<Offered, Doubt> {
+        let memory = self.memory();
+        let key = key_of(query);
+        contained(|| memory.offer(key, query))
     }
 
     /// The compiler that `query` would start.
@@ -231,45 +293,165 @@ impl Memory {
             options: Options::with_kept(environment, kept)?,
             files: FileTable::with_freshness(freshness)?,
             answers: DashMap::default(),
+            ledger: RwLock::default(),
+            platforms: DashMap::default(),
         })
     }
 
-    /// The remembered answer, if all that it rests on is as it was.
-    fn recall(&self, key: &[u8; 32]) -> Option<Arc<Answered>> {
-        let facts = self.files.facts();
-        let mut session = facts.session();
-        let known = Arc::clone(&*self.answers.get(key)?);
-        let holds = session.still_holds(&known.evidence, &known.vouched)
-            && known.closure.holds(&mut session);
-        holds.then_some(known)
+    /// The ledger, begun anew when too much of it is no longer true.
+    fn ledger(&self) -> Result<Arc<Ledger>, Doubt> {
+        let known = self.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ledger) = known.as_ref().filter(|ledger| !ledger.is_worn_out()) {
+            return Ok(Arc::clone(ledger));
+        }
+        drop(known);
+        let mut kept = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
+        match kept.as_ref().filter(|ledger| !ledger.is_worn_out()) {
+            Some(ledger) => Ok(Arc::clone(ledger)),
+            None => {
+                let fresh = Arc::new(Ledger::new().map_err(Doubt::Ledger)?);
+                Ok(Arc::clone(kept.insert(fresh)))
+            }
+        }
     }
 
-    fn learn(&self, key: [u8; 32], query: &Query) -> Result<Arc<Answered>, Doubt> {
-        let mut session = self.files.facts().session();
-        let meaning = self.options.interpret(query, &mut session)?;
+    /// The remembered answer, if all that it rests on is as it was; with a `ledger`, only one that has its place there.
+    fn recall(
+        &self,
+        key: &[u8; 32],
+        ledger: Option<&Ledger>,
+        session: &mut Session<'_>,
+    ) -> Option<Arc<Answered>> {
+        let known = Arc::clone(&*self.answers.get(key)?);
+        let is_of_use = match (ledger, &known.bundle) {
+            (None, _) | (Some(_), Some(Err(_))) => true,
+            (Some(ledger), Some(Ok(bundle))) => bundle.is_in(ledger),
+            (Some(_), None) => false,
+        };
+        (is_of_use && known.holds(session)).then_some(known)
+    }
+
+    /// Finds the answer; with a `ledger`, as a manifest too. Also gives the number of alterations up to which it knows the
+    /// facts.
+    fn learn(
+        &self,
+        mut session: Session<'_>,
+        key: [u8; 32],
+        query: &Query,
+        ledger: Option<&Ledger>,
+    ) -> Result<(Arc<Answered>, u64), Doubt> {
+        let facts = self.files.facts();
+        let (meaning, platform) = match ledger {
+            None => (self.options.interpret(query, &mut session)?, None),
+            Some(_) => {
+                let options = &self.options;
+                let (meaning, platform) = options.interpret_with_platform(query, &mut session)?;
+                let mut bytes = Vec::with_capacity(512);
+                platform.put(&mut bytes);
+                (meaning, Some(self.platform(bytes)))
+            }
+        };
         let (mut session, closure) =
             scan_in(session, &meaning.unit, &meaning.configuration, &self.files);
         let closure = closure?;
         let directories: &[PathBuf] = &meaning.warned_directories;
         let system = &meaning.system;
         let layout = lay_out(&mut session, &meaning.unit, &closure, system, directories);
+        let bundle = match (ledger, platform) {
+            (Some(ledger), Some(platform)) => {
+                let unit = &meaning.unit;
+                let laid_out = lay_out_bundle(&mut session, unit, &closure, system, directories);
+                let bundle = laid_out.map(|laid_out| {
+                    let files = laid_out.wants.len() + laid_out.own.len();
+                    let fits = files <= Limits::DEFAULT.files as usize;
+                    let bundle = fits.then(|| Bundle::enter(ledger, facts, laid_out, platform));
+                    bundle.flatten().ok_or(Doubt::TooMany(files))
+                });
+                match bundle {
+                    Ok(bundle) => Some(Ok(bundle?)),
+                    Err(error) => Some(Err(error)),
+                }
+            }
+            _ => None,
+        };
         let evidence = session.evidence();
-        let lasting = evidence.is_some();
+        let is_lasting = session.is_lasting();
+        let alterations = session.alterations();
         drop(session);
         let answered = Arc::new(Answered {
             layout,
+            bundle,
             closure,
-            evidence: evidence.unwrap_or_default(),
+            evidence,
             vouched: Vouched::default(),
             meaning,
         });
-        if lasting {
+        if is_lasting {
             if self.answers.len() >= ANSWERS_KEPT {
                 self.answers.clear();
             }
             self.answers.insert(key, Arc::clone(&answered));
         }
-        Ok(answered)
+        Ok((answered, alterations))
+    }
+
+    /// One copy of a platform's bytes.
+    fn platform(&self, bytes: Vec<u8>) -> Arc<[u8]> {
+        if let Some(known) = self.platforms.get(bytes.as_slice()) {
+            return Arc::clone(known.key());
+        }
+        if self.platforms.len() >= PLATFORMS_KEPT {
+            self.platforms.clear();
+        }
+        let platform: Arc<[u8]> = bytes.into();
+        self.platforms.insert(Arc::clone(&platform), ());
+        platform
+    }
+
+    /// A manifest is true of one moment: what it says of the table must be what the scan saw of the files. When somebody
+    /// finds a change in between, it is made anew; in the end one is given that vouches for nothing but its own files.
+    fn offer(&self, key: [u8; 32], query: &Query) -> Result<Offered, Doubt> {
+        let facts = self.files.facts();
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let ledger = self.ledger()?;
+            let mut session = facts.session();
+            let (answered, alterations) = match self.recall(&key, Some(&ledger), &mut session) {
+                Some(known) => (known, session.alterations()),
+                None => self.learn(session, key, query, Some(&ledger))?,
+            };
+            let offered = |bundle: &Bundle, sheet: &Sheet, answered| Offered {
+                body: bundle.body(sheet),
+                answered,
+                length: sheet.length,
+                ledger: Arc::clone(&ledger),
+            };
+            let bundle = answered.bundle.as_ref();
+            let bundle = bundle.expect("what is recalled or learnt with a ledger has one");
+            let bundle = bundle.as_ref().map_err(LayoutError::clone)?;
+            let (known, sheet) = bundle.sheet(&ledger, facts);
+            if known == alterations || answered.is_as_of(known, facts) {
+                return Ok(offered(bundle, &sheet, Arc::clone(&answered)));
+            }
+            if attempt >= OFFER_ATTEMPTS {
+                let sheet = bundle.sheet_alone(&ledger);
+                return Ok(offered(bundle, &sheet, Arc::clone(&answered)));
+            }
+        }
+    }
+}
+
+impl Answered {
+    /// Whether all that it rests on is as it was.
+    fn holds(&self, session: &mut Session<'_>) -> bool {
+        session.still_holds(&self.evidence, &self.vouched) && self.closure.holds(session)
+    }
+
+    /// Whether it holds while there were so many alterations.
+    fn is_as_of(&self, alterations: u64, facts: &Facts) -> bool {
+        let mut session = facts.session();
+        self.holds(&mut session) && facts.alterations() == alterations
     }
 }
 
@@ -294,7 +476,7 @@ fn key_of(query: &Query) -> [u8; 32] {
 const REASON_LENGTH: usize = 1000;
 
 /// A doubt as one line that a person can read.
-fn one_line(doubt: &Doubt) -> String {
+pub(crate) fn one_line(doubt: &Doubt) -> String {
     let text = doubt.to_string();
     let mut line = text
         .split(['\n', '\r'])

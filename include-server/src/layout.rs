@@ -4,6 +4,7 @@
 //! A name is never normalised as text: `a/../b` leads where `a` leads, if `a` is a link. [`walk`] follows a name as the
 //! kernel does and notes what a server needs in order to follow it too.
 
+pub mod bundle;
 mod section;
 mod system;
 mod walk;
@@ -23,7 +24,7 @@ use crate::facts::{NodeId, Session};
 pub use section::CompressedForms;
 use system::RealDirectories;
 pub use system::SystemDirectories;
-use walk::{Walk, Way};
+use walk::{Shown, Walk, Way};
 
 /// Why a closure cannot be shown to a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -113,7 +114,7 @@ pub fn lay_out(
 ) -> Result<Layout, LayoutError> {
     let real = system.real(session);
     let mut builder = Builder {
-        walk: Walk::new(session, &unit.cwd, &real)?,
+        walk: Walk::new(session, &unit.cwd, &real, Shown::Clients)?,
         system,
         real: &real,
         cwd: &unit.cwd,
@@ -162,18 +163,7 @@ impl<'a> Builder<'a, '_> {
         let Some(first) = self.files.get(&file.node) else {
             return self.add(file, is_absolute);
         };
-        // Names of which none is absolute are right on the server by themselves. And a file that its include guard
-        // silences is opened under its second name, and not read.
-        let harmless =
-            !is_absolute && first.is_relative() || **first == file.name || !file.text_read;
-        match harmless {
-            true => Ok(()),
-            false => Err(LayoutError::SeveralNames {
-                real: real_path(self.walk.path(file.node)),
-                first: first.to_path_buf(),
-                second: file.name.clone(),
-            }),
-        }
+        check_second_name(first, file, self.walk.path(file.node))
     }
 
     /// A file that only has to be there: no name for its text is wrong.
@@ -246,17 +236,20 @@ impl<'a> Builder<'a, '_> {
     }
 
     fn finish(self) -> Result<Layout, LayoutError> {
+        let facts = self.walk.facts();
         let noted = self.walk.into_noted();
         let mut nodes = Vec::with_capacity(self.nodes.len() + noted.links.len() + 8);
-        for (path, target) in noted.links {
+        for (link, target) in noted.links {
+            let path = facts.path(link);
             nodes.push(Arc::new(Entry {
-                path: tree_path(&path, &real_path(&path))?,
+                path: tree_path(path, &real_path(path))?,
                 node: Node::Link(target),
             }));
         }
         nodes.extend(self.nodes);
         nodes.extend(self.real.entries.iter().map(Arc::clone));
         for directory in noted.directories {
+            let directory = facts.path(directory);
             // The root and the working directory exist, and so does a directory with anything in it.
             let exists = directory.is_empty()
                 || directory == b"/"
@@ -265,18 +258,33 @@ impl<'a> Builder<'a, '_> {
                     entry
                         .path
                         .as_bytes()
-                        .strip_prefix(directory.as_slice())
+                        .strip_prefix(directory)
                         .is_some_and(|rest| rest.first() == Some(&b'/'))
                 });
             if !exists {
-                let inside = [directory.as_slice(), b"/", FORCING_FILE].concat();
+                let inside = [directory, b"/", FORCING_FILE].concat();
                 nodes.push(Arc::new(Entry {
-                    path: tree_path(&inside, &real_path(&directory))?,
+                    path: tree_path(&inside, &real_path(directory))?,
                     node: Node::Forcing,
                 }));
             }
         }
         Ok(Layout { nodes })
+    }
+}
+
+/// Whether a server that shows a file as `first` may let the compiler open it as `file.name`, too. Names of which none is absolute
+/// are right on the server by themselves. And a file that its include guard silences is opened under its second name, and
+/// not read.
+fn check_second_name(first: &Path, file: &ClosureFile, real: &[u8]) -> Result<(), LayoutError> {
+    let are_relative = first.is_relative() && file.name.is_relative();
+    match are_relative || *first == file.name || !file.text_read {
+        true => Ok(()),
+        false => Err(LayoutError::SeveralNames {
+            real: real_path(real),
+            first: first.to_path_buf(),
+            second: file.name.clone(),
+        }),
     }
 }
 

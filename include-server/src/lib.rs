@@ -13,12 +13,18 @@ pub mod answer;
 // What is answered.
 pub mod mirror;
 
+pub mod offer;
+
 pub mod layout;
+
+pub mod ledger;
 
 pub mod entry;
 
 // What is asked.
 pub mod options;
+
+pub mod platform;
 
 pub mod compiler;
 

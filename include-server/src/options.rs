@@ -15,14 +15,17 @@ use protocol::command_line::{
     CommandLine, CompilerKind, ExtraOutput, ForcedKind, LocalClass, MacroKind, Meaning,
     PlainReason, Role, SearchKind, SearchOption, SourceLanguage, compiler_kind,
 };
+use protocol::bundle::setting::Platform;
 use protocol::include_dialogue::Query;
 
+use crate::compiler::identity::{Identifier, Subject};
 use crate::compiler::{CompilerError, Compilers, Invocation, Kept, LocatedCompiler, Probe};
 use crate::configuration::{
     CommandMacro, Configuration, Dialect, Forced, Language, TimePolicy, TranslationUnit,
 };
 use crate::facts::Session;
 use crate::layout::SystemDirectories;
+use crate::platform::platform;
 use crate::search::{RawSearch, SearchPath};
 
 /// Why a command line is not covered.
@@ -76,9 +79,18 @@ pub struct Interpretation {
     pub warned_directories: Vec<PathBuf>,
 }
 
+/// What else a query tells of its compile.
+struct Surroundings {
+    compiler: LocatedCompiler,
+    language: SourceKind,
+    external_assembler: bool,
+    probe: Arc<Probe>,
+}
+
 /// Interprets queries; shared by all threads.
 pub struct Options {
     compilers: Compilers,
+    identifier: Identifier,
     configurations: DashMap<ConfigurationKey, Prepared>,
     /// What stands for a query's environment when its dialogue has none.
     environment: Vec<(Vec<u8>, Vec<u8>)>,
@@ -147,6 +159,12 @@ impl Environment {
     fn get(&self, name: &str) -> Option<&[u8]> {
         self.0.get(name.as_bytes()).map(Vec::as_slice)
     }
+
+    /// Those of `names` that are set, in this order.
+    fn entries(&self, names: &[&str]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let entry = |name: &&str| Some((name.as_bytes().to_vec(), self.get(name)?.to_vec()));
+        names.iter().filter_map(entry).collect()
+    }
 }
 
 impl Options {
@@ -168,6 +186,7 @@ impl Options {
     ) -> Result<Self, CompilerError> {
         Ok(Self {
             compilers: Compilers::new(kept)?,
+            identifier: Identifier::default(),
             configurations: DashMap::new(),
             environment,
         })
@@ -220,22 +239,62 @@ impl Options {
         query: &Query,
         session: &mut Session<'_>,
     ) -> Result<Interpretation, OptionsError> {
+        let environment = self.environment_of(query);
+        self.read(query, &environment, session)
+            .map(|(interpretation, _)| interpretation)
+    }
+
+    /// As [`Options::interpret`]; also what a server of the bundle dialect is told of the surroundings.
+    ///
+    /// # Errors
+    /// See [`OptionsError`].
+    pub fn interpret_with_platform(
+        &self,
+        query: &Query,
+        session: &mut Session<'_>,
+    ) -> Result<(Interpretation, Platform), OptionsError> {
+        let environment = self.environment_of(query);
+        let (interpretation, surroundings) = self.read(query, &environment, session)?;
+        let Surroundings {
+            compiler,
+            language,
+            external_assembler,
+            probe,
+        } = surroundings;
+        let subject = Subject {
+            program: compiler.path.clone(),
+            language,
+            external_assembler,
+            environment: environment.entries(&toolchain::VARIABLES),
+        };
+        let identity = self.identifier.identity(&subject, session);
+        let name = query.argv.first().map_or(&b""[..], Vec::as_slice);
+        let variable = |name: &str| environment.get(name);
+        let platform = platform(name, &compiler, identity, &probe, variable, session);
+        Ok((interpretation, platform))
+    }
+
+    fn read(
+        &self,
+        query: &Query,
+        environment: &Environment,
+        session: &mut Session<'_>,
+    ) -> Result<(Interpretation, Surroundings), OptionsError> {
         let cwd = path(&query.cwd);
         if !cwd.is_absolute() {
             return Err(OptionsError::WorkingDirectory(shown(&query.cwd)));
         }
-        let environment = self.environment_of(query);
         for name in SEARCH_VARIABLES {
             if environment.get(name).is_some_and(|value| !value.is_empty()) {
                 return Err(OptionsError::Environment(name));
             }
         }
-        let compiler = self.locate_in(query, &environment, session)?;
+        let compiler = self.locate_in(query, environment, session)?;
         let name = query.argv.first().map_or(&b""[..], Vec::as_slice);
         let command = CommandLine::parse_as(&query.argv, kind_of(name, &compiler));
         check(&command)?;
-        let (source, language) = only_source(&command)?;
-        let prepared = self.prepare(&command, compiler, language, &cwd, &environment, session)?;
+        let (source, kind, language) = only_source(&command)?;
+        let prepared = self.prepare(&command, &compiler, language, &cwd, environment, session)?;
         let unit = TranslationUnit {
             source: os(source),
             command_macros: command_macros(&command),
@@ -247,19 +306,28 @@ impl Options {
             cwd,
         };
         let warned_directories = warned_directories(&command, &prepared);
-        Ok(Interpretation {
+        let mut words = command.words().iter().rev();
+        let assembler = words.find(|word| word.ends_with(b"integrated-as"));
+        let surroundings = Surroundings {
+            compiler,
+            language: kind,
+            external_assembler: assembler.is_some_and(|word| word == b"-fno-integrated-as"),
+            probe: prepared.probe,
+        };
+        let interpretation = Interpretation {
             unit,
             configuration: prepared.configuration,
             system: prepared.system,
             warned_directories,
-        })
+        };
+        Ok((interpretation, surroundings))
     }
 
     /// The configuration of a command's option set.
     fn prepare(
         &self,
         command: &CommandLine,
-        compiler: LocatedCompiler,
+        compiler: &LocatedCompiler,
         language: Language,
         cwd: &Path,
         environment: &Environment,
@@ -272,13 +340,7 @@ impl Options {
                 program: compiler.path.clone(),
                 words,
                 language,
-                environment: PROBE_VARIABLES
-                    .iter()
-                    .filter_map(|name| {
-                        let value = environment.get(name)?;
-                        Some((name.as_bytes().to_vec(), value.to_vec()))
-                    })
-                    .collect(),
+                environment: environment.entries(&PROBE_VARIABLES),
                 cwd: relative.then(|| cwd.to_owned()),
             }
         };
@@ -339,7 +401,7 @@ fn kind_of(name: &[u8], compiler: &LocatedCompiler) -> CompilerKind {
     }
 }
 
-fn only_source(command: &CommandLine) -> Result<(&[u8], Language), OptionsError> {
+fn only_source(command: &CommandLine) -> Result<(&[u8], SourceKind, Language), OptionsError> {
     let mut sources = command.sources();
     let (Some((source, language)), None) = (sources.next(), sources.next()) else {
         return Err(OptionsError::Sources(command.sources().count()));
@@ -362,7 +424,7 @@ fn only_source(command: &CommandLine) -> Result<(&[u8], Language), OptionsError>
             return Err(OptionsError::Language(shown(source)));
         }
     };
-    Ok((source, language))
+    Ok((source, known, language))
 }
 
 /// Whether the scanner can know what the command reads. Whether the command should be distributed is not asked here:

@@ -11,18 +11,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::bundle::need::Need;
+use protocol::bundle::{Frame, FrameDecoder, put_frame};
 use protocol::include_dialogue::{
-    Dialogue, Query, QueryDecoder, encode_stock_answer, rich_socket_path,
+    Answer, Dialogue, Query, QueryDecoder, RichVersion, encode_stock_answer, rich_socket_path,
 };
 use protocol::limits::Limits;
+use protocol::token::{Tag, put_token};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
-use crate::answer::Answerer;
+use crate::answer::{Answerer, Doubt, one_line};
 
 /// How long a client may take for its whole query, and for taking its whole answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a client that has a manifest may wait for what its server says.
+const PATIENCE_WITH_SERVERS: Duration = Duration::from_secs(300);
 
 /// Connections served at once; more wait in the sockets' backlogs.
 const CONNECTIONS: usize = 512;
@@ -191,43 +197,159 @@ impl Service {
         }
     }
 
-    async fn converse(&self, mut stream: UnixStream, dialogue: Dialogue) -> io::Result<()> {
-        let query = tokio::time::timeout(PATIENCE, read_query(&mut stream, dialogue)).await??;
-        let answer = self.answer(query, dialogue).await?;
-        tokio::time::timeout(PATIENCE, async {
-            stream.write_all(&answer).await?;
-            stream.shutdown().await
-        })
-        .await?
+    async fn converse(&self, stream: UnixStream, dialogue: Dialogue) -> io::Result<()> {
+        let mut wire = Wire::new(stream);
+        let (query, version) = wire.read_query(dialogue).await?;
+        match version {
+            Some(RichVersion::Manifest) => self.offer(&mut wire, Arc::new(query)).await?,
+            _ => {
+                let answer = self.answer(query, dialogue).await?;
+                wire.write(&answer).await?;
+            }
+        }
+        tokio::time::timeout(PATIENCE, wire.stream.shutdown()).await?
     }
 
     async fn answer(&self, query: Query, dialogue: Dialogue) -> io::Result<Vec<u8>> {
-        let closed = |_| io::Error::other("the service is ending");
-        let _permit = self.scans.acquire().await.map_err(closed)?;
-        let answerer = Arc::clone(&self.answerer);
-        tokio::task::spawn_blocking(move || match dialogue {
+        self.work(move |answerer| match dialogue {
             Dialogue::Stock => encode_stock_answer(&answerer.stock(&query)),
             Dialogue::Rich => answerer.rich(&query).encode(),
         })
         .await
-        .map_err(io::Error::other)
+    }
+
+    /// The richer dialogue's second version: a manifest, and then whatever the client's server lacks.
+    async fn offer(&self, wire: &mut Wire, query: Arc<Query>) -> io::Result<()> {
+        let asked = Arc::clone(&query);
+        let offered = self.work(move |answerer| answerer.offer(&asked)).await?;
+        let offered = match offered {
+            Ok(offered) => offered,
+            Err(doubt) => return wire.write(&doubted(&doubt)).await,
+        };
+        let mut message = Vec::with_capacity(offered.body.len() + 16);
+        put_frame(&mut message, Tag::MANI, &offered.body);
+        wire.write(&message).await?;
+        while let Some(frame) = wire.read_frame().await? {
+            if frame.tag == Tag::SECT {
+                let query = Query::clone(&query);
+                let section = self.answer(query, Dialogue::Rich).await?;
+                wire.write(&section).await?;
+                continue;
+            }
+            let need =
+                Need::decode(&frame.body, &Limits::DEFAULT).map_err(io::Error::other)?;
+            let codec = need.codecs.best();
+            match offered.parcels(&need) {
+                Ok(parcels) => {
+                    for parcel in parcels {
+                        let put = move |_: &Answerer| {
+                            let mut message = Vec::new();
+                            parcel.put(&mut message, codec);
+                            message
+                        };
+                        let message = self.work(put).await?;
+                        wire.write(&message).await?;
+                    }
+                    let mut end = Vec::new();
+                    put_token(&mut end, Tag::HAVE, 0);
+                    wire.write(&end).await?;
+                }
+                Err(error) => wire.write(&doubted(&error.into())).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs something that takes a processor, when there is one.
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Answerer) -> T + Send + 'static,
+    ) -> io::Result<T> {
+        let closed = |_| io::Error::other("the service is ending");
+        let _permit = self.scans.acquire().await.map_err(closed)?;
+        let answerer = Arc::clone(&self.answerer);
+        tokio::task::spawn_blocking(move || work(&answerer))
+            .await
+            .map_err(io::Error::other)
     }
 }
 
-/// Reads one query. An error is the client's doing: it is told nothing.
-async fn read_query(stream: &mut UnixStream, dialogue: Dialogue) -> io::Result<Query> {
-    let limits = Limits {
-        message_bytes: QUERY_BYTES,
-        ..Limits::DEFAULT
-    };
-    let mut decoder = QueryDecoder::new(dialogue, limits);
-    let mut buffer = vec![0; 16 << 10];
-    while !decoder.is_complete() {
-        let count = stream.read(&mut buffer).await?;
-        if count == 0 {
-            break;
+fn doubted(doubt: &Doubt) -> Vec<u8> {
+    Answer::Doubt(one_line(doubt)).encode()
+}
+
+/// A client's connection, and what has come from it and is not used yet.
+struct Wire {
+    stream: UnixStream,
+    buffer: Vec<u8>,
+    /// The part of the buffer that is not used.
+    unused: std::ops::Range<usize>,
+}
+
+impl Wire {
+    fn new(stream: UnixStream) -> Self {
+        Self {
+            stream,
+            buffer: vec![0; 16 << 10],
+            unused: 0..0,
         }
-        decoder.feed(&buffer[..count]).map_err(io::Error::other)?;
     }
-    decoder.finish().map_err(io::Error::other)
+
+    /// Takes one query. An error is the client's doing: it is told nothing.
+    async fn read_query(
+        &mut self,
+        dialogue: Dialogue,
+    ) -> io::Result<(Query, Option<RichVersion>)> {
+        let limits = Limits {
+            message_bytes: QUERY_BYTES,
+            ..Limits::DEFAULT
+        };
+        let mut decoder = QueryDecoder::new(dialogue, limits);
+        let reading = async {
+            while !decoder.is_complete() && self.fill().await? {
+                let used = decoder.feed(&self.buffer[self.unused.clone()]);
+                self.unused.start += used.map_err(io::Error::other)?;
+            }
+            io::Result::Ok(())
+        };
+        tokio::time::timeout(PATIENCE, reading).await??;
+        let version = decoder.version();
+        Ok((decoder.finish().map_err(io::Error::other)?, version))
+    }
+
+    /// Takes what a client may say when it has a manifest; `None` when it says nothing more.
+    async fn read_frame(&mut self) -> io::Result<Option<Frame>> {
+        // A server may keep a client waiting before it says what it lacks.
+        if !tokio::time::timeout(PATIENCE_WITH_SERVERS, self.fill()).await?? {
+            return Ok(None);
+        }
+        let limits = Limits {
+            // There is none behind SECT.
+            body_bytes: 0,
+            message_bytes: QUERY_BYTES,
+            ..Limits::DEFAULT
+        };
+        let mut decoder = FrameDecoder::new(&[Tag::NEED, Tag::SECT], limits);
+        let reading = async {
+            while !decoder.is_complete() && self.fill().await? {
+                let used = decoder.feed(&self.buffer[self.unused.clone()]);
+                self.unused.start += used.map_err(io::Error::other)?;
+            }
+            io::Result::Ok(())
+        };
+        tokio::time::timeout(PATIENCE, reading).await??;
+        decoder.finish().map_err(io::Error::other).map(Some)
+    }
+
+    /// Waits until there is something that is not used; false at the end.
+    async fn fill(&mut self) -> io::Result<bool> {
+        if self.unused.is_empty() {
+            self.unused = 0..self.stream.read(&mut self.buffer).await?;
+        }
+        Ok(!self.unused.is_empty())
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        tokio::time::timeout(PATIENCE, self.stream.write_all(bytes)).await?
+    }
 }

@@ -5,6 +5,7 @@
 
 mod batch;
 mod evidence;
+pub mod identity;
 pub mod kept;
 pub mod locate;
 pub mod oracle;

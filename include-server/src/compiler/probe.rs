@@ -32,6 +32,8 @@ pub struct Probe {
     pub quote: Vec<PathBuf>,
     /// Directories for both forms, as the compiler spells them, in its order.
     pub bracket: Vec<PathBuf>,
+    /// Directories that would be among them if they were there, as the compiler spells them.
+    pub missing: Vec<PathBuf>,
     /// `stdc-predef.h` is included first when it is there.
     pub pre_includes_stdc_predef: bool,
     /// A framework directory or header map is on the search path.
@@ -125,6 +127,7 @@ impl Probe {
             CompilerFamily::Clang { .. } => told.bracket.clone(),
         };
         let specs = told.specs();
+        let missing = told.missing.clone();
         let places = [specs, told.files, sources, told.missing];
         let mut vouchers = vec![program];
         session.expect_searches(NodeId::ROOT, told.bracket.iter().map(PathBuf::as_path));
@@ -143,6 +146,7 @@ impl Probe {
             target: told.target,
             quote: told.quote,
             bracket: told.bracket,
+            missing,
             pre_includes_stdc_predef: said.saw_stdc_predef,
             has_frameworks: told.has_frameworks,
             oracle: Arc::new(oracle),

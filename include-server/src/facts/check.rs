@@ -22,15 +22,15 @@ const WATCH_ATTEMPTS: usize = 3;
 
 impl Facts {
     /// Asks the system what stands at `node`, unless the directory's times vouch for it. The node's directory was checked
-    /// before in the same request.
-    pub(super) fn verify(&self, id: NodeId, node: &Node) {
+    /// before in the same request. Says whether that counted as an alteration.
+    pub(super) fn verify(&self, id: NodeId, node: &Node) -> bool {
         if self.is_unchanged(node) {
-            return;
+            return false;
         }
         let mut state = lock(&node.state);
         // Somebody else may have asked meanwhile.
         if self.is_clean(node) || self.is_vouched_by_directory(node) {
-            return;
+            return false;
         }
         // A file that somebody opened is believed again when nobody has it open for writing.
         let was_opened = node.has(OPENED) && self.hold(node, &mut state);
@@ -64,6 +64,7 @@ impl Facts {
                 self.disturbed.fetch_max(now, Ordering::AcqRel);
             }
         }
+        let is_altered = self.note_alteration(node, &state.value, &value);
         if !matches!(value, Value::File(_)) {
             state.content = None;
             self.let_go(&mut state);
@@ -78,6 +79,26 @@ impl Facts {
         if restructured && known {
             self.flood();
         }
+        is_altered
+    }
+
+    /// To be called under the node's lock before it gets another value, so that whoever sees the value finds tick and number
+    /// moved. Says whether the number was.
+    fn note_alteration(&self, node: &Node, before: &Value, after: &Value) -> bool {
+        let is_first = *before == Value::Unknown;
+        let leads = |value: &Value| value.leads_as(value);
+        let leads_elsewhere = match is_first {
+            true => !leads(after),
+            false => !before.leads_as(after) && before != after,
+        };
+        if leads_elsewhere {
+            node.set_other(self.tick());
+        }
+        let is_altered = !is_first && !same(before, after);
+        if is_altered {
+            self.alterations.fetch_add(1, Ordering::AcqRel);
+        }
+        is_altered
     }
 
     /// Sees to it that the file which stands at `node` is open here; false when there is none that can be opened. What others did with it
@@ -326,11 +347,15 @@ impl Facts {
         })
     }
 
-    /// What the regular file at `node` holds: remembered, or read.
+    /// What the regular file at `node` holds, remembered or read, and whether reading it counted as an alteration.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub(super) fn content(&self, id: NodeId, node: &Node) -> Result<Arc<FileContent>, ReadError> {
+    pub(super) fn content(
+        &self,
+        id: NodeId,
+        node: &Node,
+    ) -> Result<(Arc<FileContent>, bool), ReadError> {
         let mut state = lock(&node.state);
         let Value::File(stamp) = state.value else {
             return Err(ReadError::NotAFile);
@@ -339,7 +364,7 @@ impl Facts {
             && content.stamp().same_content(&stamp)
             && !node.has(UNSETTLED)
         {
-            return Ok(Arc::clone(content));
+            return Ok((Arc::clone(content), false));
         }
         let names_watched = self.watches_names(node);
         let laid = names_watched && lies_on(node, &state, (stamp.device, stamp.inode));
@@ -384,8 +409,11 @@ impl Facts {
         }
         let same_inode = (read.stamp.device, read.stamp.inode) == (stamp.device, stamp.inode);
         let changed = !read.stamp.same_content(&stamp) || !is_named;
+        let mut is_altered = false;
         if changed {
-            state.value = Value::File(read.stamp);
+            let value = Value::File(read.stamp);
+            is_altered = self.note_alteration(node, &state.value, &value);
+            state.value = value;
             node.renew();
         }
         node.put(UNSETTLED, unsettled);
@@ -399,7 +427,7 @@ impl Facts {
         }
         node.set_checked(tick.get());
         state.content = Some(Arc::clone(&content));
-        Ok(content)
+        Ok((content, is_altered))
     }
 }
 

@@ -51,6 +51,8 @@ pub struct Facts {
     flooded: AtomicU64,
     /// When something that was known was last disturbed or found changed.
     disturbed: AtomicU64,
+    /// How often something else was found under a name that was known.
+    alterations: AtomicU64,
     media: Media,
     /// Directories that may still be kept open.
     handles_left: AtomicUsize,
@@ -96,6 +98,7 @@ impl Facts {
             clock: AtomicU64::new(1),
             flooded: AtomicU64::new(0),
             disturbed: AtomicU64::new(0),
+            alterations: AtomicU64::new(0),
             media: Media::default(),
             handles_left: AtomicUsize::new(handles()),
             watch,
@@ -141,7 +144,34 @@ impl Facts {
         directory.child_or(name, |path| self.add(Node::new(parent, path)))
     }
 
-    fn tick(&self) -> u64 {
+    /// How often something else was found under a name that was known. While the number stays the same, so does all that
+    /// [`Facts::standing`] gives for such names.
+    pub fn alterations(&self) -> u64 {
+        self.alterations.load(Ordering::Acquire)
+    }
+
+    /// What was last found at a node, whether or not it still holds.
+    pub fn standing(&self, id: NodeId) -> Value {
+        lock(&self.node(id).state).value.clone()
+    }
+
+    /// The tick at which the name of a node was last found to lead elsewhere than it does now, or nowhere; 0 for never.
+    pub fn was_other(&self, id: NodeId) -> u64 {
+        self.node(id).other()
+    }
+
+    /// The directory a node is in; the root is in itself.
+    pub fn parent(&self, id: NodeId) -> NodeId {
+        self.node(id).parent
+    }
+
+    /// The real path of a node.
+    pub fn path(&self, id: NodeId) -> &[u8] {
+        self.node(id).path().to_bytes()
+    }
+
+    /// Another tick.
+    pub fn tick(&self) -> u64 {
         self.clock.fetch_add(1, Ordering::AcqRel) + 1
     }
 

@@ -42,6 +42,17 @@ pub enum Value {
     Refused(Errno),
 }
 
+impl Value {
+    /// Whether a name that leads here, or on from here, leads there in both cases.
+    pub(super) fn leads_as(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::File(_), Value::File(_)) | (Value::Directory(..), Value::Directory(..)) => true,
+            (Value::Link(_, _, one), Value::Link(_, _, other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
 /// When a directory's own times said last that names in it came or went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct DirectoryTimes {
@@ -95,6 +106,9 @@ pub(super) struct Node {
     event: AtomicU64,
     /// For a directory that is not watched: the tick at which names in it were last seen to come or go.
     names: AtomicU64,
+    /// The tick at which something else than a file, a directory or a link stood here last, or another kind of them, or a
+    /// link elsewhere; 0 for never.
+    other: AtomicU64,
     below: OnceLock<Box<Below>>,
 }
 
@@ -152,6 +166,7 @@ impl Node {
             checked: AtomicU64::new(0),
             event: AtomicU64::new(0),
             names: AtomicU64::new(0),
+            other: AtomicU64::new(0),
             below: OnceLock::new(),
         }
     }
@@ -214,6 +229,14 @@ impl Node {
 
     pub(super) fn set_names(&self, tick: u64) {
         self.names.fetch_max(tick, Ordering::AcqRel);
+    }
+
+    pub(super) fn other(&self) -> u64 {
+        self.other.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_other(&self, tick: u64) {
+        self.other.fetch_max(tick, Ordering::AcqRel);
     }
 
     fn below(&self) -> &Below {

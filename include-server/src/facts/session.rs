@@ -36,6 +36,8 @@ pub struct Session<'f> {
     facts: &'f Facts,
     scratch: Scratch,
     begun: u64,
+    /// How many alterations there were when it began, and those that it found itself.
+    alterations: u64,
     evidence: Vec<(NodeId, u32)>,
     /// While something is found whose evidence is kept elsewhere.
     aside: bool,
@@ -63,6 +65,7 @@ impl Facts {
             contents: std::mem::take(&mut scratch.contents),
             scratch,
             begun: self.now(),
+            alterations: self.alterations(),
             evidence: Vec::new(),
             aside: false,
             trace: None,
@@ -94,13 +97,19 @@ impl<'f> Session<'f> {
         self.begun
     }
 
+    /// [`Facts::alterations`], if there were none in this request but those that it found itself. Then the facts say what it
+    /// saw.
+    pub fn alterations(&self) -> u64 {
+        self.alterations
+    }
+
     /// Makes sure that what is known of a node holds in this request; gives its version.
     pub fn check(&mut self, id: NodeId) -> u32 {
         let node = self.facts.node(id);
         let index = id.0 as usize;
         if self.scratch.seen.get(index) != Some(&self.scratch.number) {
             if !self.facts.is_clean(node) && !self.facts.is_vouched_by_directory(node) {
-                self.facts.verify(id, node);
+                self.alterations += u64::from(self.facts.verify(id, node));
             }
             if index >= self.scratch.seen.len() {
                 let length = (index + 1).next_power_of_two().max(4096);
@@ -292,7 +301,8 @@ impl<'f> Session<'f> {
             return Ok((Arc::clone(content), *version));
         }
         let version = self.check(id);
-        let content = self.facts.content(id, self.facts.node(id))?;
+        let (content, is_altered) = self.facts.content(id, self.facts.node(id))?;
+        self.alterations += u64::from(is_altered);
         self.contents.insert(id, (Arc::clone(&content), version));
         Ok((content, version))
     }
@@ -314,13 +324,14 @@ impl<'f> Session<'f> {
         !self.facts.node(id).has(UNSETTLED)
     }
 
-    /// All that this request relied on so far, and whether it may be relied on again at all: a file whose content may
-    /// change unseen may not.
-    pub fn evidence(&self) -> Option<Evidence> {
-        self.evidence
-            .iter()
-            .all(|&(id, _)| self.is_settled(id))
-            .then(|| self.evidence.clone().into())
+    /// All that this request relied on so far.
+    pub fn evidence(&self) -> Evidence {
+        self.evidence.clone().into()
+    }
+
+    /// Whether what this request relied on may be relied on again at all: a file whose content may change unseen may not.
+    pub fn is_lasting(&self) -> bool {
+        self.evidence.iter().all(|&(id, _)| self.is_settled(id))
     }
 }
 

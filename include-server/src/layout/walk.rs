@@ -9,7 +9,7 @@ use foldhash::{HashMap, HashSet};
 
 use super::LayoutError;
 use super::system::RealDirectories;
-use crate::facts::{End, NodeId, Passage, Session, Step, Value};
+use crate::facts::{End, Facts, NodeId, Passage, Session, Step, Value};
 
 /// Where a name leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,14 +20,23 @@ pub(super) enum Way {
     Client,
 }
 
-/// What a server needs in order to follow the same names. Paths are real ones: no component of theirs is a link, except
-/// the last of a link's own path.
+/// What a server needs in order to follow the same names.
 #[derive(Default)]
 pub(super) struct Noted {
     /// Links with their targets, in the order in which they were met.
-    pub(super) links: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) links: Vec<(NodeId, Vec<u8>)>,
     /// Directories that names pass through and leave by `..`.
-    pub(super) directories: Vec<Vec<u8>>,
+    pub(super) directories: Vec<NodeId>,
+}
+
+/// Which files a server is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Those of the client, below a directory that stands for the root; in the compiler's own directories it has files of its
+    /// own.
+    Clients,
+    /// All, at the client's own paths.
+    All,
 }
 
 /// A position on the way.
@@ -54,6 +63,7 @@ pub(super) struct Walk<'a, 'f> {
     /// Where the working directory is.
     start: Position,
     system: &'a RealDirectories,
+    shown: Shown,
     /// Ways through directories, by their address, to where they lead; each is kept, so that the address stays taken.
     ways: HashMap<usize, (Arc<Passage>, Position)>,
     /// Where the directory parts of names lead.
@@ -69,12 +79,14 @@ impl<'a, 'f> Walk<'a, 'f> {
         session: &'a mut Session<'f>,
         cwd: &Path,
         system: &'a RealDirectories,
+        shown: Shown,
     ) -> Result<Self, LayoutError> {
         let way = session.passage(NodeId::ROOT, cwd.as_os_str().as_bytes());
         let mut walk = Self {
             session,
             start: Position::START,
             system,
+            shown,
             ways: HashMap::default(),
             directories: HashMap::default(),
             noted: Noted::default(),
@@ -85,7 +97,7 @@ impl<'a, 'f> Walk<'a, 'f> {
         if let Some((link, _)) = walk.noted.links.first() {
             return Err(LayoutError::LinkedWorkingDirectory {
                 cwd: cwd.to_owned(),
-                link: PathBuf::from(OsStr::from_bytes(link)),
+                link: PathBuf::from(OsStr::from_bytes(walk.path(*link))),
             });
         }
         Ok(walk)
@@ -93,6 +105,11 @@ impl<'a, 'f> Walk<'a, 'f> {
 
     pub(super) fn into_noted(self) -> Noted {
         self.noted
+    }
+
+    /// Where the nodes are.
+    pub(super) fn facts(&self) -> &'f Facts {
+        self.session.facts()
     }
 
     /// The real path of a node.
@@ -192,8 +209,7 @@ impl<'a, 'f> Walk<'a, 'f> {
                 Step::Root => position.at = NodeId::ROOT,
                 Step::Enter(node) => position = self.enter(position, node),
                 Step::Follow(link) => {
-                    // A link inside a system directory is the server's own.
-                    if !position.in_system {
+                    if self.is_shown(&position) {
                         self.note_link(link);
                     }
                 }
@@ -223,14 +239,18 @@ impl<'a, 'f> Walk<'a, 'f> {
         position.left_system |= position.in_system && !self.is_system(position.at);
     }
 
+    /// Whether what stands in the directory at `position` is shown by us; otherwise it is the server's own.
+    fn is_shown(&self, position: &Position) -> bool {
+        self.shown == Shown::All || !position.in_system
+    }
+
     fn is_system(&self, node: NodeId) -> bool {
         self.system.hold(self.path(node))
     }
 
     fn note_directory(&mut self, position: Position) {
-        if !position.in_system && self.noted_directories.insert(position.at) {
-            let path = self.path(position.at).to_vec();
-            self.noted.directories.push(path);
+        if self.is_shown(&position) && self.noted_directories.insert(position.at) {
+            self.noted.directories.push(position.at);
         }
     }
 
@@ -242,7 +262,7 @@ impl<'a, 'f> Walk<'a, 'f> {
             return;
         }
         let path = self.path(link);
-        let target = if stays_in_tree(path, &target) {
+        let target = if self.shown == Shown::All || stays_in_tree(path, &target) {
             target.to_vec()
         } else {
             // What the kernel stops at the root would lead out of a server's tree. The end of the link is what counts.
@@ -251,7 +271,7 @@ impl<'a, 'f> Walk<'a, 'f> {
                 _ => target.to_vec(),
             }
         };
-        self.noted.links.push((path.to_vec(), target));
+        self.noted.links.push((link, target));
     }
 }
 
