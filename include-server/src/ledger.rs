@@ -300,7 +300,7 @@ impl State {
         match (self.dead.binary_search(&index), is_dead) {
             (Ok(at), false) => {
                 self.dead.remove(at);
-            },
+            }
             (Err(at), true) => self.dead.insert(at, index),
             _ => return,
         }

@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dashmap::DashMap;
+use protocol::bundle::setting::Platform;
 use protocol::command_line::Language as SourceKind;
 use protocol::command_line::{
     CommandLine, CompilerKind, ExtraOutput, ForcedKind, LocalClass, MacroKind, Meaning,
     PlainReason, Role, SearchKind, SearchOption, SourceLanguage, compiler_kind,
 };
-use protocol::bundle::setting::Platform;
 use protocol::include_dialogue::Query;
 
 use crate::compiler::identity::{Identifier, Subject};

@@ -236,8 +236,7 @@ impl Service {
                 wire.write(&section).await?;
                 continue;
             }
-            let need =
-                Need::decode(&frame.body, &Limits::DEFAULT).map_err(io::Error::other)?;
+            let need = Need::decode(&frame.body, &Limits::DEFAULT).map_err(io::Error::other)?;
             let codec = need.codecs.best();
             match offered.parcels(&need) {
                 Ok(parcels) => {
@@ -296,10 +295,7 @@ impl Wire {
     }
 
     /// Takes one query. An error is the client's doing: it is told nothing.
-    async fn read_query(
-        &mut self,
-        dialogue: Dialogue,
-    ) -> io::Result<(Query, Option<RichVersion>)> {
+    async fn read_query(&mut self, dialogue: Dialogue) -> io::Result<(Query, Option<RichVersion>)> {
         let limits = Limits {
             message_bytes: QUERY_BYTES,
             ..Limits::DEFAULT

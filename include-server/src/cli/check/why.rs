@@ -120,8 +120,12 @@ impl Reason {
             Doubt::Scan(decline) => Self::decline(decline),
             Doubt::Layout(error) => Self::layout(error),
             Doubt::Mirror(_) => plain("the mirror cannot be written", REPORT),
-            Doubt::TooLarge(_) | Doubt::TooMany(_) => plain("it reads more than one job may have", NO_CURE),
-            Doubt::Offer(_) | Doubt::Ledger(_) | Doubt::Panic(_) => plain("the include server failed", REPORT),
+            Doubt::TooLarge(_) | Doubt::TooMany(_) => {
+                plain("it reads more than one job may have", NO_CURE)
+            }
+            Doubt::Offer(_) | Doubt::Ledger(_) | Doubt::Panic(_) => {
+                plain("the include server failed", REPORT)
+            }
         }
     }
 
