@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::layout::SHARDS;
-use super::shelf::{Shelf, lock, try_lock};
+use super::shelf::{self, Shelf, lock, try_lock};
 use super::survey::Survey;
 
 /// The limit, and what is known of the last attempt to keep it.
@@ -118,6 +118,7 @@ fn choose(shelf: &Shelf, exhausted: &[bool; SHARDS]) -> Option<usize> {
 }
 
 fn evict_from(shelf: &Shelf, target: u64, index: usize, corrected: bool) -> Turn {
+    let start = shelf::now();
     let recorded = shelf.shard(index).oldest;
     let mut survey = match Survey::of(shelf, index) {
         Ok(survey) => survey,
@@ -139,26 +140,20 @@ fn evict_from(shelf: &Shelf, target: u64, index: usize, corrected: bool) -> Turn
     let bytes = survey.bytes();
     let keep = bytes / 10 * 9;
     let mut left = bytes;
-    let mut oldest_left = None;
+    // What comes during this is not older; and what is pinned is in use now, whatever its file says.
+    let mut oldest_left = start;
     for entry in &survey.entries {
-        if left > keep {
-            match shelf.evict(&entry.key, entry.used) {
-                Ok(true) => {
-                    left -= entry.bytes;
-                    continue;
-                }
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::warn!("cannot evict a blob of shard {index:02x}: {error}");
-                }
-            }
+        if left <= keep {
+            oldest_left = oldest_left.min(entry.used);
+            break;
         }
-        oldest_left.get_or_insert(entry.used);
+        match shelf.evict(&entry.key, entry.used) {
+            Ok(true) => left -= entry.bytes,
+            Ok(false) => {}
+            Err(error) => tracing::warn!("cannot evict a blob of shard {index:02x}: {error}"),
+        }
     }
-    // A blob that came since the listing is younger than all in it.
-    if let Some(oldest) = oldest_left {
-        shelf.shard(index).oldest = oldest;
-    }
+    shelf.shard(index).oldest = oldest_left;
     if left < bytes {
         Turn::Freed
     } else {

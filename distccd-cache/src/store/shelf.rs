@@ -31,7 +31,7 @@ pub(super) struct Shard {
     pub(super) blobs: u64,
     /// Room on disk, see [`layout::room`].
     pub(super) bytes: u64,
-    /// Not later than the last use of its least recently used blob, in nanoseconds since 1970.
+    /// Not later than the last use of its least recently used blob that is not pinned, in nanoseconds since 1970.
     pub(super) oldest: i64,
     /// Whether the totals are those of all blobs, and not only of those written since the store was opened.
     pub(super) counted: bool,
@@ -93,7 +93,8 @@ pub(super) fn nanoseconds(seconds: impl TryInto<i64>, rest: impl TryInto<i64>) -
     seconds.saturating_mul(1_000_000_000).saturating_add(rest)
 }
 
-fn now() -> i64 {
+/// The time, in nanoseconds since 1970.
+pub(super) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| {
         i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
