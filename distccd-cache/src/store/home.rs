@@ -28,8 +28,18 @@ const NOBODYS: [&str; 4] = [LOCK, NEW_MARK, "lost+found", MARK];
 #[derive(Debug)]
 pub(super) struct Home {
     pub(super) root: OwnedFd,
-    /// Locked. The kernel unlocks it when the process ends, however it ends.
-    pub(super) lock: OwnedFd,
+    pub(super) lock: Lock,
+}
+
+/// The locked file. The kernel unlocks it when the process ends, however it ends.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child between its fork and its exec has the file open, too, and the lock with it.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
 }
 
 impl Home {
@@ -131,7 +141,7 @@ fn strangers_thing(dir: &Path, root: &OwnedFd) -> Result<Option<String>, StoreEr
     Ok(None)
 }
 
-fn take_lock(dir: &Path, root: &OwnedFd) -> Result<OwnedFd, StoreError> {
+fn take_lock(dir: &Path, root: &OwnedFd) -> Result<Lock, StoreError> {
     let failed = |error: io::Error| StoreError::at(&dir.join(LOCK), error);
     let flags =
         OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -155,7 +165,7 @@ fn take_lock(dir: &Path, root: &OwnedFd) -> Result<OwnedFd, StoreError> {
     let _ = file
         .set_len(0)
         .and_then(|()| file.write_all_at(pid.as_bytes(), 0));
-    Ok(file.into())
+    Ok(Lock(file))
 }
 
 fn write_file(root: &OwnedFd, name: &str, bytes: &[u8]) -> io::Result<File> {

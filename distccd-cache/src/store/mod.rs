@@ -41,7 +41,6 @@ mod statistics;
 mod survey;
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -52,7 +51,7 @@ pub use error::StoreError;
 pub use statistics::Statistics;
 
 use eviction::Eviction;
-use home::Home;
+use home::{Home, Lock};
 use layout::SHARDS;
 use shelf::Shelf;
 use survey::Survey;
@@ -76,7 +75,7 @@ struct Open {
     claims: Claims,
     /// Counts the blobs of a run that did not end cleanly.
     counting: Mutex<Option<JoinHandle<()>>>,
-    _lock: OwnedFd,
+    _lock: Lock,
 }
 
 /// What the counting thread has in common with the rest.

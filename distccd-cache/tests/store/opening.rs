@@ -136,6 +136,33 @@ fn a_second_daemon_is_told_who_has_it() {
     drop(open(&dir, LARGE));
 }
 
+/// A child that was started meanwhile has the lock's file open, too, until its exec.
+#[test]
+fn a_closed_store_can_be_opened_though_children_start() {
+    let (_temp, dir) = place();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                // What has something to do before its exec is forked in the plain way.
+                use std::os::unix::process::CommandExt;
+                let mut child = std::process::Command::new("true");
+                // SAFETY: sleeping is all that the child does before its exec.
+                unsafe {
+                    child.pre_exec(|| {
+                        std::thread::sleep(std::time::Duration::from_millis(2));
+                        Ok(())
+                    });
+                }
+                assert!(child.status().expect("it starts").success());
+            }
+        });
+        let opened = (0..100).try_for_each(|_| Store::open(&dir, LARGE).map(drop));
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        opened.expect("it was closed");
+    });
+}
+
 #[test]
 fn another_format_is_left_alone() {
     let (_temp, dir) = place();
