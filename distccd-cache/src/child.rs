@@ -21,6 +21,43 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+/// What may be done with the files of a mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// All that its source allows.
+    Same,
+    /// Nothing can be written, and no device or set-user-id program used.
+    ReadOnly,
+    /// As [`Access::ReadOnly`], and no program or library used: for a client's files before the server's.
+    ReadOnlyData,
+    /// For a client's files: no program, library or device used.
+    Data,
+}
+
+impl Access {
+    /// The flags of `mount`.
+    fn mount_flags(self) -> libc::c_ulong {
+        let hardened = libc::MS_NOSUID | libc::MS_NODEV;
+        match self {
+            Self::Same => 0,
+            Self::ReadOnly => hardened | libc::MS_RDONLY,
+            Self::ReadOnlyData => hardened | libc::MS_RDONLY | libc::MS_NOEXEC,
+            Self::Data => hardened | libc::MS_NOEXEC,
+        }
+    }
+
+    /// The attributes of `mount_setattr`.
+    fn attributes(self) -> u64 {
+        let hardened = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+        match self {
+            Self::Same => 0,
+            Self::ReadOnly => hardened | libc::MOUNT_ATTR_RDONLY,
+            Self::ReadOnlyData => hardened | libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOEXEC,
+            Self::Data => hardened | libc::MOUNT_ATTR_NOEXEC,
+        }
+    }
+}
+
 /// One thing to mount while the new root is being built. Paths are the host's own, before the root is changed.
 #[derive(Debug)]
 pub(crate) enum MountStep {
@@ -30,15 +67,17 @@ pub(crate) enum MountStep {
         source: CString,
         /// Where; it exists and is of the same kind.
         target: CString,
-        /// Nothing can be written through it, nor any device or set-user-id program used.
-        read_only: bool,
+        /// What may be done there.
+        access: Access,
     },
-    /// Several directories merged, read-only.
+    /// Several directories merged.
     Overlay {
-        /// `lowerdir=…`, uppermost first.
+        /// `lowerdir=…`, uppermost first, and the like.
         options: CString,
         /// Where.
         target: CString,
+        /// What may be done there.
+        access: Access,
     },
     /// A `/proc` that shows only the processes of the namespace.
     Proc {
@@ -321,14 +360,13 @@ fn write_file(path: &CStr, content: &CStr) -> Result<(), Stage> {
 
 /// Runs in the child.
 fn mount_step(step: &MountStep) -> Result<(), ()> {
-    let hardened = libc::MS_NOSUID | libc::MS_NODEV;
     // SAFETY: plain system calls on C strings that live in `step` and on a struct of the size we name.
     let result = unsafe {
         match step {
             MountStep::Bind {
                 source,
                 target,
-                read_only,
+                access,
             } => {
                 let flags = libc::MS_BIND | libc::MS_REC;
                 let bound = libc::mount(
@@ -338,14 +376,12 @@ fn mount_step(step: &MountStep) -> Result<(), ()> {
                     flags,
                     ptr::null(),
                 );
-                if bound < 0 || !read_only {
+                if bound < 0 || *access == Access::Same {
                     bound
                 } else {
                     // Adds to each mount's flags, where a remount would have to repeat those it may not take away.
                     let attributes = libc::mount_attr {
-                        attr_set: libc::MOUNT_ATTR_RDONLY
-                            | libc::MOUNT_ATTR_NOSUID
-                            | libc::MOUNT_ATTR_NODEV,
+                        attr_set: access.attributes(),
                         attr_clr: 0,
                         propagation: 0,
                         userns_fd: 0,
@@ -360,13 +396,17 @@ fn mount_step(step: &MountStep) -> Result<(), ()> {
                     ) as c_int
                 }
             }
-            MountStep::Overlay { options, target } => {
+            MountStep::Overlay {
+                options,
+                target,
+                access,
+            } => {
                 let kind = c"overlay".as_ptr();
                 libc::mount(
                     kind,
                     target.as_ptr(),
                     kind,
-                    hardened | libc::MS_RDONLY,
+                    access.mount_flags(),
                     options.as_ptr().cast(),
                 )
             }
@@ -376,7 +416,7 @@ fn mount_step(step: &MountStep) -> Result<(), ()> {
                     kind,
                     target.as_ptr(),
                     kind,
-                    hardened | libc::MS_NOEXEC,
+                    libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC,
                     ptr::null(),
                 )
             }

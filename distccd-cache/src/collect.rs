@@ -5,32 +5,33 @@ use std::os::unix::ffi::OsStrExt;
 use protocol::reply::Reply;
 use protocol::wait_status::WaitStatus;
 
-use crate::prepare::Run;
+use crate::prepare::{Reads, Run};
+use crate::reads::Named;
 use crate::refusal::{JobError, io_at};
 use crate::rewrite::{self, deps};
+use crate::tree::parent_of;
 use crate::view::View;
 use crate::view::namespace::is_expected;
 
+/// What goes back: the reply, and further files by their paths at the client.
+pub(crate) type Collected = (Reply, SideFiles);
+
+/// Paths and contents.
+type SideFiles = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Most files that are sent back besides object and dependency file.
+const SIDE_FILES: usize = 64;
+
 /// Reads what a compile left. The run's directory is removed in the end, also after an error.
-pub(crate) fn collect(run: Run, status: WaitStatus, cap: u64) -> Result<Reply, JobError> {
-    let Run {
-        version,
-        view,
-        tree,
-        streams,
-        cwd,
-        object,
-        dependencies,
-        notice,
-        job,
-        ..
-    } = run;
-    let root = tree.root().as_os_str().as_bytes().to_vec();
-    let (mut stdout, mut stderr) = streams
+pub(crate) fn collect(mut run: Run, status: WaitStatus, cap: u64) -> Result<Collected, JobError> {
+    let version = run.version;
+    let root = run.tree.root().as_os_str().as_bytes().to_vec();
+    let (mut stdout, mut stderr) = run
+        .streams
         .read(cap)
         .map_err(io_at("reading the compiler's words"))?;
-    stderr.splice(0..0, notice);
-    if view == View::Rewrite {
+    stderr.splice(0..0, std::mem::take(&mut run.notice));
+    if run.view == View::Rewrite {
         stdout = rewrite::without_root(&stdout, &root);
         stderr = rewrite::without_root(&stderr, &root);
     }
@@ -43,9 +44,42 @@ pub(crate) fn collect(run: Run, status: WaitStatus, cap: u64) -> Result<Reply, J
         dependencies: None,
     };
     if !status.success() {
-        return Ok(reply);
+        return Ok((reply, Vec::new()));
     }
-    let read = |path: &[u8]| match tree.read_output(path, cap) {
+    reply.object = read(&run, &run.object, cap)?;
+    refuse_server_path(&run, &reply.object)?;
+    if version.server_preprocesses() {
+        reply.dependencies = Some(Vec::new());
+    }
+    let mut side = Vec::new();
+    if let Some(path) = &run.dependencies {
+        let mut rules = read(&run, path, cap)?;
+        let names = deps::prerequisites(&rules);
+        match &run.reads {
+            Reads::Toolchain => check_toolchain_reads(&run, names, &root)?,
+            Reads::Manifest(reads) => {
+                reads.check(
+                    &run.tree,
+                    names.into_iter().map(|name| named(&run, name, &root)),
+                )?;
+            }
+        }
+        if run.view == View::Rewrite {
+            rules = rewrite::without_root(&rules, &root);
+        }
+        reply.dependencies = Some(rules);
+    }
+    if let Reads::Manifest(reads) = &run.reads {
+        if !reads.listed_for_client {
+            reply.dependencies = None;
+        }
+        side = side_outputs(&run, cap)?;
+    }
+    Ok((reply, side))
+}
+
+fn read(run: &Run, path: &[u8], cap: u64) -> Result<Vec<u8>, JobError> {
+    match run.tree.read_output(path, cap) {
         Ok(Some(bytes)) => Ok(bytes),
         Ok(None) => Err(JobError::MissingOutput(
             String::from_utf8_lossy(path).into_owned(),
@@ -54,39 +88,85 @@ pub(crate) fn collect(run: Run, status: WaitStatus, cap: u64) -> Result<Reply, J
             what: "reading an output",
             source,
         }),
-    };
-    reply.object = read(&object)?;
-    if view == View::Rewrite && rewrite::mentions(&reply.object, job.path().as_os_str().as_bytes())
-    {
-        return Err(JobError::ServerPath);
     }
-    if version.server_preprocesses() {
-        reply.dependencies = Some(Vec::new());
+}
+
+/// In the rewriting view, an output with the temporary root in it is not what the client would have made.
+fn refuse_server_path(run: &Run, output: &[u8]) -> Result<(), JobError> {
+    let job = run.job.path().as_os_str().as_bytes();
+    match run.view == View::Rewrite && rewrite::mentions(output, job) {
+        true => Err(JobError::ServerPath),
+        false => Ok(()),
     }
-    if let Some(path) = &dependencies {
-        let mut rules = read(path)?;
-        for file in deps::prerequisites(&rules) {
-            let (in_tree, path) = match file.strip_prefix(root.as_slice()) {
-                _ if file.first() != Some(&b'/') => (true, [cwd.as_slice(), b"/", &file].concat()),
-                Some(rest) if view == View::Rewrite && rest.first() == Some(&b'/') => {
-                    (true, rest.to_vec())
-                }
-                _ => (view == View::Namespace, file),
-            };
-            let real = tree.resolve(&path)?;
-            // Below a temporary root an absolute name means this machine's file, though the client may have sent its own.
-            let expected = is_expected(&tree, &real) && (in_tree || !tree.has_file(&real));
-            if !expected {
-                return Err(JobError::UnexpectedFile(
-                    String::from_utf8_lossy(&real).into_owned(),
-                ));
+}
+
+/// Where a name in a dependency file is.
+fn named(run: &Run, name: Vec<u8>, root: &[u8]) -> Named {
+    if name.first() != Some(&b'/') {
+        return Named::Client([run.cwd.as_slice(), b"/", &name].concat());
+    }
+    match (run.view, name.strip_prefix(root)) {
+        (View::Namespace, _) => Named::Client(name),
+        (View::Rewrite, Some(rest)) if rest.first() == Some(&b'/') => Named::Client(rest.to_vec()),
+        (View::Rewrite, _) => Named::Server(name),
+    }
+}
+
+fn check_toolchain_reads(run: &Run, names: Vec<Vec<u8>>, root: &[u8]) -> Result<(), JobError> {
+    for name in names {
+        let (path, of_client) = match named(run, name, root) {
+            Named::Client(path) => (path, true),
+            Named::Server(path) => (path, false),
+        };
+        let real = run.tree.resolve(&path)?;
+        // Below a temporary root an absolute name means this machine's file, though the client may have sent its own.
+        let expected = is_expected(&run.tree, &real) && (of_client || !run.tree.has_file(&real));
+        if !expected {
+            return Err(JobError::UnexpectedFile(
+                String::from_utf8_lossy(&real).into_owned(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The regular files that a compile left beside its outputs and in its working directory.
+fn side_outputs(run: &Run, cap: u64) -> Result<SideFiles, JobError> {
+    let mut dirs = vec![parent_of(&run.object), run.cwd.as_slice()];
+    dirs.dedup();
+    let mut side = Vec::new();
+    let mut left = cap;
+    for dir in dirs {
+        let entries = match std::fs::read_dir(run.tree.host_path(dir)) {
+            Ok(entries) => entries,
+            Err(source) => {
+                return Err(JobError::Io {
+                    what: "looking for outputs",
+                    source,
+                });
             }
+        };
+        for entry in entries {
+            let entry = entry.map_err(io_at("looking for outputs"))?;
+            let name = entry.file_name();
+            let path = match dir {
+                b"/" => [b"/", name.as_bytes()].concat(),
+                dir => [dir, b"/", name.as_bytes()].concat(),
+            };
+            let regular = entry.file_type().is_ok_and(|kind| kind.is_file());
+            let known = path == run.object || run.dependencies.as_ref() == Some(&path);
+            if !regular || known || run.tree.has(&path) {
+                continue;
+            }
+            if side.len() == SIDE_FILES {
+                return Err(JobError::TooManyOutputs);
+            }
+            let bytes = read(run, &path, left)?;
+            refuse_server_path(run, &bytes)?;
+            left -= bytes.len() as u64;
+            side.push((path, bytes));
         }
-        if view == View::Rewrite {
-            rules = rewrite::without_root(&rules, &root);
-        }
-        reply.dependencies = Some(rules);
     }
-    drop(job);
-    Ok(reply)
+    side.sort_unstable();
+    Ok(side)
 }

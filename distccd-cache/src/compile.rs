@@ -94,11 +94,11 @@ impl Streams {
     }
 
     /// What was written: standard output, standard error.
-    pub(crate) fn read(self, cap: u64) -> io::Result<(Vec<u8>, Vec<u8>)> {
-        let read = |mut file: File| {
+    pub(crate) fn read(&self, cap: u64) -> io::Result<(Vec<u8>, Vec<u8>)> {
+        let read = |mut file: &File| {
             io::Seek::rewind(&mut file)?;
-            crate::tree::read_capped(file, cap)
+            crate::tree::read_capped(file.try_clone()?, cap)
         };
-        Ok((read(self.stdout)?, read(self.stderr)?))
+        Ok((read(&self.stdout)?, read(&self.stderr)?))
     }
 }

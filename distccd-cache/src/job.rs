@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use protocol::bundle::digest::Digest;
 use protocol::exit_code::ExitCode;
 use protocol::reply::Reply;
 use protocol::request::Request;
@@ -13,11 +14,13 @@ use protocol::wait_status::WaitStatus;
 
 use crate::collect::collect;
 use crate::compile::{self, End};
-use crate::prepare::{Start, prepare};
+use crate::prepare::{Run, Start, prepare};
+use crate::prepare_bundle::prepare_bundle;
 use crate::refusal::io_at;
 use crate::workshop::Workshop;
 
 pub use crate::child::Usage;
+pub use crate::prepare_bundle::BundleJob;
 pub use crate::refusal::JobError;
 
 /// How a compile ended, as the statistics count it.
@@ -38,6 +41,8 @@ pub enum CompileOutcome {
 pub struct Finished {
     /// What to send.
     pub reply: Reply,
+    /// What a bundle job's compiler wrote besides object and dependency file: its path at the client, links resolved, and its bytes.
+    pub side: Vec<(Vec<u8>, Vec<u8>)>,
     /// The view the job had: `namespace` or `rewrite`.
     pub view: &'static str,
     /// From the start of the job to its end.
@@ -68,7 +73,36 @@ impl Workshop {
         let started = Instant::now();
         let shared = Arc::clone(&self.shared);
         let compiler = compiler.to_owned();
-        let (run, start) = blocking(move || prepare(&shared, &request, &compiler)).await?;
+        let prepared = blocking(move || prepare(&shared, &request, &compiler)).await?;
+        self.finish(started, prepared, cancelled).await
+    }
+
+    /// Runs one job whose files are named by digest, as [`Workshop::run`] does. `content` gives the verified bytes of a digest, or `None` when they are no
+    /// longer known.
+    ///
+    /// # Errors
+    /// See [`JobError`]. After [`JobError::Vanished`] the job may be tried again when the client has sent those blobs.
+    pub async fn run_bundle(
+        &self,
+        job: BundleJob,
+        compiler: &Path,
+        content: impl Fn(&Digest) -> io::Result<Option<Vec<u8>>> + Send + 'static,
+        cancelled: impl Future,
+    ) -> Result<Finished, JobError> {
+        let started = Instant::now();
+        let shared = Arc::clone(&self.shared);
+        let compiler = compiler.to_owned();
+        let prepared = blocking(move || prepare_bundle(&shared, &job, &compiler, &content)).await?;
+        self.finish(started, prepared, cancelled).await
+    }
+
+    /// Waits for a compiler and reads what it left.
+    async fn finish(
+        &self,
+        started: Instant,
+        (start, run): (Start, Run),
+        cancelled: impl Future,
+    ) -> Result<Finished, JobError> {
         let (end, usage) = match start {
             Start::Running(child) => {
                 compile::watch(child, self.shared.settings.job_lifetime, cancelled)
@@ -94,9 +128,10 @@ impl Workshop {
         let view = run.view.name();
         let source = run.source.clone();
         let output_bytes = self.shared.settings.limits.output_bytes;
-        let reply = blocking(move || collect(run, status, output_bytes)).await?;
+        let (reply, side) = blocking(move || collect(run, status, output_bytes)).await?;
         Ok(Finished {
             reply,
+            side,
             view,
             wall: started.elapsed(),
             usage,

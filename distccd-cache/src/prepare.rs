@@ -11,14 +11,16 @@ use protocol::version::Version;
 use crate::child::{self, Child, Launch, NewRoot, Stage, c_string};
 use crate::command::{Command, CommandError, base_name};
 use crate::compile::Streams;
+use crate::reads::ManifestReads;
 use crate::refusal::{JobError, io_at};
 use crate::rewrite;
 use crate::tree::{JobDir, Layout, Tree};
-use crate::view::View;
-use crate::view::namespace::{Plan, Unsuited};
+use crate::view::namespace::Plan;
+use crate::view::{Unsuited, View};
 use crate::workshop::{Shared, ViewPolicy, Workshop};
 
 /// A job whose compiler was started.
+/// Fields are dropped in this order.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) version: Version,
@@ -35,8 +37,19 @@ pub(crate) struct Run {
     pub(crate) source: Vec<u8>,
     /// Something to say on standard error before the compiler's own words.
     pub(crate) notice: Vec<u8>,
+    /// What the compiler may have read.
+    pub(crate) reads: Reads,
     /// Last, so that it is removed when nothing else uses it.
     pub(crate) job: JobDir,
+}
+
+/// What a compiler may have read besides the files in the job's tree.
+#[derive(Debug)]
+pub(crate) enum Reads {
+    /// What the client left to the server's toolchain.
+    Toolchain,
+    /// What the job's manifest names.
+    Manifest(ManifestReads),
 }
 
 /// What became of the start.
@@ -49,7 +62,7 @@ pub(crate) enum Start {
 }
 
 /// Why a job does not start in one view.
-enum Failure {
+pub(crate) enum Failure {
     /// It would fail in any.
     Job(JobError),
     /// It may start in the other.
@@ -66,17 +79,21 @@ impl From<Unsuited> for Failure {
     fn from(unsuited: Unsuited) -> Self {
         match unsuited {
             Unsuited::Tree(error) => Self::Job(error.into()),
+            Unsuited::Io(source) => Self::Job(JobError::Io {
+                what: "planning the view",
+                source,
+            }),
             other => Self::View(other.to_string()),
         }
     }
 }
 
-/// Lays out the client's files and starts the compiler, in the namespace view if it is in force and suits the job.
+/// Lays out the client's files and starts the compiler.
 pub(crate) fn prepare(
     shared: &Shared,
     request: &Request,
     compiler: &Path,
-) -> Result<(Run, Start), JobError> {
+) -> Result<(Start, Run), JobError> {
     let command = Command::parse(&request.argv)?;
     let job = Preparation {
         shared,
@@ -84,22 +101,28 @@ pub(crate) fn prepare(
         compiler,
         command,
     };
+    in_some_view(shared, job.command.source(), |view| job.start(view))
+}
+
+/// Starts a job in the namespace view if it is in force and suits the job, else in the other.
+pub(crate) fn in_some_view<T>(
+    shared: &Shared,
+    source: &[u8],
+    start: impl Fn(View) -> Result<T, Failure>,
+) -> Result<T, JobError> {
     if shared.namespaces.is_ok() {
-        match job.start(View::Namespace) {
+        match start(View::Namespace) {
             Ok(started) => return Ok(started),
             Err(Failure::Job(error)) => return Err(error),
             Err(Failure::View(why)) if shared.settings.view == ViewPolicy::Namespace => {
                 return Err(JobError::NoView(why));
             }
             Err(Failure::View(why)) => {
-                tracing::info!(
-                    "a job of {} gets the rewriting view: {why}",
-                    text(job.command.source())
-                );
+                tracing::info!("a job of {} gets the rewriting view: {why}", text(source));
             }
         }
     }
-    job.start(View::Rewrite).map_err(|failure| match failure {
+    start(View::Rewrite).map_err(|failure| match failure {
         Failure::Job(error) => error,
         Failure::View(why) => JobError::NoView(why),
     })
@@ -113,15 +136,15 @@ struct Preparation<'a> {
 }
 
 /// Where everything of a job is, as paths of the tree.
-struct Places {
-    cwd: Vec<u8>,
-    object: Vec<u8>,
-    dependencies: Option<Vec<u8>>,
-    argv: Vec<Vec<u8>>,
+pub(crate) struct Places {
+    pub(crate) cwd: Vec<u8>,
+    pub(crate) object: Vec<u8>,
+    pub(crate) dependencies: Option<Vec<u8>>,
+    pub(crate) argv: Vec<Vec<u8>>,
 }
 
 impl Preparation<'_> {
-    fn start(&self, view: View) -> Result<(Run, Start), Failure> {
+    fn start(&self, view: View) -> Result<(Start, Run), Failure> {
         let settings = &self.shared.settings;
         let job = JobDir::create(&settings.temp_dir, settings.keep_temps)
             .map_err(io_at("making a directory for the job"))?;
@@ -134,7 +157,15 @@ impl Preparation<'_> {
         let places = match &self.request.input {
             Input::Tree(entries) => {
                 tree.add_all(entries)?;
-                self.place_pump(&mut tree, &temp)?
+                let cwd = self.request.cwd.as_deref().unwrap_or_default();
+                place(
+                    &mut tree,
+                    &self.command,
+                    &self.request.argv,
+                    cwd,
+                    &temp,
+                    b"-MMD",
+                )?
             }
             Input::Preprocessed(_) => self.place_preprocessed(&mut tree, &temp)?,
         };
@@ -170,8 +201,13 @@ impl Preparation<'_> {
             View::Namespace => PathBuf::from("/tmp"),
             View::Rewrite => tree.host_path(&temp),
         };
-        let launch = self.launch(argv, cwd, &temp_dir, &streams, new_root)?;
-        let mut run = Run {
+        let launching = Launching {
+            shared: self.shared,
+            compiler: self.compiler,
+            environment: &[],
+        };
+        let launch = launching.launch(argv, cwd, &temp_dir, &streams, new_root)?;
+        let run = Run {
             version: self.request.version,
             view,
             tree,
@@ -181,51 +217,10 @@ impl Preparation<'_> {
             dependencies: places.dependencies,
             source: base_name(self.command.source()).to_vec(),
             notice: Vec::new(),
+            reads: Reads::Toolchain,
             job,
         };
-        match child::start(&launch) {
-            Ok(child) => Ok((run, Start::Running(child))),
-            Err(error) if error.stage == Stage::Exec => {
-                run.notice = format!(
-                    "distccd: cannot run {}: {}\n",
-                    self.compiler.display(),
-                    error.source
-                )
-                .into_bytes();
-                Ok((run, Start::NoCompiler))
-            }
-            Err(error) if view == View::Namespace => Err(Failure::View(error.to_string())),
-            Err(error) => Err(Failure::Job(JobError::Start(error.to_string()))),
-        }
-    }
-
-    /// The client's files are in the tree: adds its directories and says where the outputs will be.
-    fn place_pump(&self, tree: &mut Tree, temp: &[u8]) -> Result<Places, Failure> {
-        let cwd = self.request.cwd.as_deref().unwrap_or_default();
-        if cwd.first() != Some(&b'/') || cwd.contains(&0) {
-            return Err(CommandError::WorkingDirectory.into());
-        }
-        let cwd = tree.make_dirs(cwd)?;
-        let object = output_place(tree, &cwd, &self.command.output)?;
-        let mut argv = self.request.argv.clone();
-        let dependencies = match &self.command.dependencies {
-            Some(file) => Some(output_place(tree, &cwd, file)?),
-            // Nobody asked for one, and asking ourselves would change the object.
-            None if self.command.is_recorded() => None,
-            None => {
-                // The reply carries a dependency file in any case. This one is below the view's own /tmp.
-                let file = unused_name(tree, temp, b".d");
-                let shown = [b"/tmp/", base_name(&file)].concat();
-                argv.extend([b"-MMD".to_vec(), b"-MF".to_vec(), shown]);
-                Some(file)
-            }
-        };
-        Ok(Places {
-            cwd,
-            object,
-            dependencies,
-            argv,
-        })
+        launching.start(&launch, run)
     }
 
     /// The client preprocessed: its source is the only file, and its paths mean nothing here.
@@ -247,8 +242,37 @@ impl Preparation<'_> {
             argv,
         })
     }
+}
 
-    fn launch(
+/// What the start of a compiler needs besides its files.
+pub(crate) struct Launching<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) compiler: &'a Path,
+    /// Variables of the job's own.
+    pub(crate) environment: &'a [(OsString, OsString)],
+}
+
+impl Launching<'_> {
+    /// Starts the compiler of a job that is ready.
+    pub(crate) fn start(&self, launch: &Launch, mut run: Run) -> Result<(Start, Run), Failure> {
+        match child::start(launch) {
+            Ok(child) => Ok((Start::Running(child), run)),
+            Err(error) if error.stage == Stage::Exec => {
+                run.notice = format!(
+                    "distccd: cannot run {}: {}\n",
+                    self.compiler.display(),
+                    error.source
+                )
+                .into_bytes();
+                Ok((Start::NoCompiler, run))
+            }
+            Err(error) if run.view == View::Namespace => Err(Failure::View(error.to_string())),
+            Err(error) => Err(Failure::Job(JobError::Start(error.to_string()))),
+        }
+    }
+
+    /// The process to start.
+    pub(crate) fn launch(
         &self,
         argv: Vec<Vec<u8>>,
         cwd: Vec<u8>,
@@ -274,9 +298,17 @@ impl Preparation<'_> {
             (OsString::from("PATH"), path),
             (OsString::from("TMPDIR"), temp_dir.as_os_str().to_owned()),
         ];
+        let is_fixed = |name: &OsString| fixed.iter().any(|(fixed, _)| fixed == name);
+        let own = self.environment.iter().filter(|(name, _)| !is_fixed(name));
+        let is_own = |name: &OsString| self.environment.iter().any(|(own, _)| own == name);
+        let configured = settings
+            .environment
+            .iter()
+            .filter(|(name, _)| !is_own(name));
         let pairs = fixed
             .iter()
-            .chain(&settings.environment)
+            .chain(configured)
+            .chain(own)
             .map(|(name, value)| {
                 let mut pair = name.clone();
                 pair.push("=");
@@ -303,6 +335,42 @@ impl Preparation<'_> {
             new_root,
         })
     }
+}
+
+/// The client's files are in the tree: adds its working directory and directories for outputs, and says where the outputs will be. A job that
+/// asks for no dependency file gets one by the option `list`.
+pub(crate) fn place(
+    tree: &mut Tree,
+    command: &Command,
+    argv: &[Vec<u8>],
+    cwd: &[u8],
+    temp: &[u8],
+    list: &[u8],
+) -> Result<Places, Failure> {
+    if cwd.first() != Some(&b'/') || cwd.contains(&0) {
+        return Err(CommandError::WorkingDirectory.into());
+    }
+    let cwd = tree.make_dirs(cwd)?;
+    let object = output_place(tree, &cwd, &command.output)?;
+    let mut argv = argv.to_vec();
+    let dependencies = match &command.dependencies {
+        Some(file) => Some(output_place(tree, &cwd, file)?),
+        // Nobody asked for one, and asking ourselves would change the object.
+        None if command.is_recorded() => None,
+        None => {
+            // It says what was read. This one is below the view's own /tmp.
+            let file = unused_name(tree, temp, b".d");
+            let shown = [b"/tmp/", base_name(&file)].concat();
+            argv.extend([list.to_vec(), b"-MF".to_vec(), shown]);
+            Some(file)
+        }
+    };
+    Ok(Places {
+        cwd,
+        object,
+        dependencies,
+        argv,
+    })
 }
 
 /// Where an output will be: its directory is made, and it is no file of the client's.

@@ -28,7 +28,7 @@ use crate::options::Options;
 use crate::privileges::{self, PrivilegesError};
 use crate::service;
 use crate::whitelist::{Whitelist, WhitelistError};
-use crate::workshop::{JobLimits, ViewPolicy, Workshop, WorkshopError, WorkshopSettings};
+use crate::workshop::{ViewPolicy, Workshop, WorkshopError, WorkshopSettings};
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -426,14 +426,13 @@ fn workshop_settings(
     // A compiler that is a link to distcc after all then notices that it calls itself.
     for_compilers.push(("_DISTCC_SAFEGUARD".into(), "1".into()));
     WorkshopSettings {
-        temp_dir: environment.temp_dir.clone(),
         view,
         nice: options.nice,
         job_lifetime: (options.job_lifetime > 0).then(|| Duration::from_secs(options.job_lifetime)),
         keep_temps: environment.save_temps,
         compiler_path: environment.search_path.clone(),
         environment: for_compilers,
-        limits: JobLimits::DEFAULT,
+        ..WorkshopSettings::new(environment.temp_dir.clone())
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::io;
 
+use protocol::bundle::digest::Digest;
+
 use crate::command::CommandError;
+use crate::grove::GroveError;
 use crate::tree::TreeError;
 
 /// Why a job was refused or could not be done. No reply is sent: the connection is closed, as stock does, and the
@@ -36,6 +39,15 @@ pub enum JobError {
     /// The compiler's process could not be started, through no fault of the compiler.
     #[error("cannot start a compiler: {0}")]
     Start(String),
+    /// Files of the job that were in the store are there no longer; the client can send them again.
+    #[error("{} of the job's files are no longer in the store", .0.len())]
+    Vanished(Vec<Digest>),
+    /// The server cannot give the job the view that it needs.
+    #[error("{0}")]
+    Unsuited(String),
+    /// The compiler left more or larger files than a reply can carry.
+    #[error("the compiler wrote more files than a server sends back")]
+    TooManyOutputs,
     /// This machine refused something, for example because a disk is full.
     #[error("{what}: {source}")]
     Io {
@@ -44,6 +56,20 @@ pub enum JobError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl From<GroveError> for JobError {
+    fn from(error: GroveError) -> Self {
+        match error {
+            GroveError::Tree(error) => Self::Tree(error),
+            GroveError::Unsuited(unsuited) => Self::Unsuited(unsuited.to_string()),
+            GroveError::Vanished(digests) => Self::Vanished(digests),
+            GroveError::Io(source) => Self::Io {
+                what: "laying out the client's files",
+                source,
+            },
+        }
+    }
 }
 
 impl JobError {

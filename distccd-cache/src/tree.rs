@@ -9,12 +9,13 @@
 //! once` is in both and inode (clang) or size, time and content (gcc) agree, so neither may be shared.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use protocol::lzo::LzoError;
@@ -82,6 +83,12 @@ pub enum TreeError {
     /// More files, links and directories than one job may have.
     #[error("the client sent more than {0} files and directories")]
     TooManyEntries(usize),
+    /// A file that is larger or smaller than was said.
+    #[error("the client's {0} has another size than was said")]
+    OtherSize(TreePath),
+    /// More bytes than one job may have.
+    #[error("with {0} the client's files are larger than one job's may be")]
+    TooManyBytes(TreePath),
     /// A path that cannot be one of a client's.
     #[error("the path {path} cannot be used: {source}")]
     BadPath {
@@ -112,6 +119,8 @@ impl TreeError {
 #[derive(Debug)]
 pub(crate) struct JobDir {
     dir: tempfile::TempDir,
+    /// Whether an overlay was to be mounted on [`JobDir::base`].
+    layered: bool,
 }
 
 impl JobDir {
@@ -122,7 +131,10 @@ impl JobDir {
             .rand_bytes(6)
             .disable_cleanup(keep)
             .tempdir_in(temp_dir)?;
-        let job = Self { dir };
+        let job = Self {
+            dir,
+            layered: false,
+        };
         std::fs::create_dir(job.root())?;
         std::fs::create_dir(job.view())?;
         Ok(job)
@@ -138,9 +150,43 @@ impl JobDir {
         self.path().join("root")
     }
 
+    /// Makes the directories that an overlay with `root` as its upper layer needs.
+    pub(crate) fn add_layers(&mut self) -> io::Result<()> {
+        self.layered = true;
+        std::fs::create_dir(self.work())?;
+        std::fs::create_dir(self.base())
+    }
+
+    /// Where the overlay works.
+    pub(crate) fn work(&self) -> PathBuf {
+        self.path().join("work")
+    }
+
+    /// An empty directory, where the overlay of the client's files is mounted.
+    pub(crate) fn base(&self) -> PathBuf {
+        self.path().join("base")
+    }
+
     /// An empty directory, where a namespace mounts its view.
     pub(crate) fn view(&self) -> PathBuf {
         self.path().join("view")
+    }
+}
+
+impl Drop for JobDir {
+    fn drop(&mut self) {
+        if !self.layered {
+            return;
+        }
+        // The kernel makes these with no permissions at all, and only root removes what is in such a directory.
+        let mut dir = self.work();
+        for name in ["work", "incompat", "volatile"] {
+            dir.push(name);
+            let open = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+            if std::fs::set_permissions(&dir, open).is_err() {
+                break;
+            }
+        }
     }
 }
 
@@ -174,11 +220,16 @@ pub(crate) struct Tree {
     system_dirs: BTreeSet<Vec<u8>>,
     limits: JobLimits,
     bytes_left: u64,
+    /// Links of the client that are not in this tree but will be seen through it, with their targets made absolute.
+    links_beneath: Arc<Links>,
     /// The directory that was used last, open: clients send files grouped by directory.
     last_dir: Option<(Vec<u8>, OwnedFd)>,
     /// Seconds since the epoch for the next file; each gets one less, so that no two agree.
     next_mtime: i64,
 }
+
+/// Links, by their paths; their targets made absolute.
+pub(crate) type Links = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// How far the kernel follows links (`MAXSYMLINKS`).
 const MAX_LINKS: usize = 40;
@@ -186,7 +237,11 @@ const MAX_LINKS: usize = 40;
 impl Tree {
     /// An empty tree in a job's directory.
     pub(crate) fn new(job: &JobDir, layout: Layout, limits: JobLimits) -> Result<Self, TreeError> {
-        let root = job.root();
+        Self::at(job.root(), layout, limits)
+    }
+
+    /// An empty tree in an empty directory, whose path is absolute and has no links.
+    pub(crate) fn at(root: PathBuf, layout: Layout, limits: JobLimits) -> Result<Self, TreeError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root_fd =
             rustix::fs::open(&root, flags, Mode::empty()).map_err(|e| io_error(b"/", e))?;
@@ -201,6 +256,7 @@ impl Tree {
             system_dirs: BTreeSet::new(),
             limits,
             bytes_left: limits.tree_bytes,
+            links_beneath: Arc::default(),
             last_dir: None,
             next_mtime: i64::try_from(now).unwrap_or(0),
         })
@@ -270,10 +326,20 @@ impl Tree {
 
     /// Writes one new file, plain.
     pub(crate) fn write_file(&mut self, path: &TreePath, content: &[u8]) -> Result<(), TreeError> {
-        self.make_parent_unlinked(path)?;
-        self.claim(path.as_bytes(), Node::File)?;
         let mtime = self.next_mtime;
         self.next_mtime -= 1;
+        self.write_dated(path, content, mtime)
+    }
+
+    /// Writes one new file that was last modified at the client at `mtime`, in seconds since 1970.
+    pub(crate) fn write_dated(
+        &mut self,
+        path: &TreePath,
+        content: &[u8],
+        mtime: i64,
+    ) -> Result<(), TreeError> {
+        self.make_parent_unlinked(path)?;
+        self.claim(path.as_bytes(), Node::File)?;
         let mut write = || -> io::Result<()> {
             let dir = self.directory_of(path.as_bytes())?;
             let flags =
@@ -300,24 +366,33 @@ impl Tree {
         })
     }
 
-    fn add_link(&mut self, path: &TreePath, target: &[u8]) -> Result<(), TreeError> {
-        let escaping = || TreeError::EscapingLink {
-            path: path.clone(),
-            target: String::from_utf8_lossy(target).into_owned(),
-        };
-        if target.is_empty() || target.contains(&0) {
-            return Err(escaping());
+    /// Makes a directory that has to be one under just this path.
+    pub(crate) fn add_directory(&mut self, path: &TreePath) -> Result<(), TreeError> {
+        match self.resolve(path.as_bytes())? == path.as_bytes() {
+            true => self.make_dirs(path.as_bytes()).map(|_| ()),
+            false => Err(TreeError::ThroughLink(path.clone())),
         }
-        let parent = path
-            .parent()
-            .map_or_else(|| b"/".to_vec(), |p| p.as_bytes().to_vec());
-        let normal = lexically_joined(&parent, target).ok_or_else(escaping)?;
-        // A relative target may itself go through links, so it is resolved as it stands.
-        let leads_to = if target[0] == b'/' {
-            normal.clone()
-        } else {
-            [parent.as_slice(), b"/", target].concat()
-        };
+    }
+
+    /// From now on, these links are followed where the tree has nothing itself.
+    pub(crate) fn lay_upon(&mut self, links: Arc<Links>) {
+        self.links_beneath = links;
+    }
+
+    /// Takes bytes off the job's quota.
+    pub(crate) fn charge(&mut self, path: &TreePath, bytes: u64) -> Result<(), TreeError> {
+        match self.bytes_left.checked_sub(bytes) {
+            Some(left) => {
+                self.bytes_left = left;
+                Ok(())
+            }
+            None => Err(TreeError::TooManyBytes(path.clone())),
+        }
+    }
+
+    /// Makes a link.
+    pub(crate) fn add_link(&mut self, path: &TreePath, target: &[u8]) -> Result<(), TreeError> {
+        let (normal, leads_to) = link_target(path, target)?;
         let node = Node::Link(leads_to);
         if self.nodes.get(path.as_bytes()) == Some(&node) {
             return Ok(());
@@ -460,7 +535,12 @@ impl Tree {
             }
             real.push(b'/');
             real.extend_from_slice(&component);
-            if let Some(Node::Link(target)) = self.nodes.get(&real) {
+            let link = match self.nodes.get(&real) {
+                Some(Node::Link(target)) => Some(target),
+                Some(_) => None,
+                None => self.links_beneath.get(&real),
+            };
+            if let Some(target) = link {
                 links += 1;
                 if links > MAX_LINKS {
                     return Err(TreeError::TooManyLinks(text(path)));
@@ -505,6 +585,11 @@ impl Tree {
         self.system_dirs.iter().map(Vec::as_slice)
     }
 
+    /// How its links and lines are to be taken.
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// Where the tree is on this machine.
     pub(crate) fn root(&self) -> &Path {
         &self.root
@@ -541,6 +626,31 @@ impl Tree {
         }
         read_capped(file, cap).map(Some)
     }
+}
+
+/// Where a link of the client's leads, as an absolute path: normalised by its text alone, and as it is to be resolved (a relative
+/// target may itself go through links).
+///
+/// # Errors
+/// [`TreeError::EscapingLink`] for a target that no path can be, or that climbs above the root.
+pub(crate) fn link_target(path: &TreePath, target: &[u8]) -> Result<(Vec<u8>, Vec<u8>), TreeError> {
+    let escaping = || TreeError::EscapingLink {
+        path: path.clone(),
+        target: String::from_utf8_lossy(target).into_owned(),
+    };
+    if target.is_empty() || target.contains(&0) {
+        return Err(escaping());
+    }
+    let parent = path
+        .parent()
+        .map_or_else(|| b"/".to_vec(), |p| p.as_bytes().to_vec());
+    let normal = lexically_joined(&parent, target).ok_or_else(escaping)?;
+    let leads_to = if target[0] == b'/' {
+        normal.clone()
+    } else {
+        [parent.as_slice(), b"/", target].concat()
+    };
+    Ok((normal, leads_to))
 }
 
 /// Reads a whole file, or fails when it has more than `cap` bytes.
@@ -583,7 +693,7 @@ pub(crate) fn parent_of(path: &[u8]) -> &[u8] {
 }
 
 /// Never leave the tree, never follow a link.
-fn inside() -> ResolveFlags {
+pub(crate) fn inside() -> ResolveFlags {
     ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS
 }
 

@@ -5,10 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::grove::GroveLimits;
+pub use crate::own_files::OwnFiles;
 pub use crate::tree::JobLimits;
 
+use crate::grove::Groves;
 use crate::rewrite::Families;
 use crate::view::detect::{self, Namespaces};
+use crate::view::terrain::Terrains;
 
 /// Which file view jobs get.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +45,10 @@ pub struct WorkshopSettings {
     pub environment: Vec<(OsString, OsString)>,
     /// What one job may use.
     pub limits: JobLimits,
+    /// Whether clients' trees outlive a job, where the system allows it.
+    pub keep_trees: bool,
+    /// What those trees may use.
+    pub groves: GroveLimits,
 }
 
 impl WorkshopSettings {
@@ -56,6 +64,8 @@ impl WorkshopSettings {
             compiler_path: None,
             environment: Vec::new(),
             limits: JobLimits::DEFAULT,
+            keep_trees: true,
+            groves: GroveLimits::DEFAULT,
         }
     }
 }
@@ -77,7 +87,7 @@ pub enum WorkshopError {
 }
 
 /// Where and how jobs run; made once at start, after privileges were dropped, and shared by all jobs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Workshop {
     pub(crate) shared: Arc<Shared>,
 }
@@ -90,6 +100,12 @@ pub(crate) struct Shared {
     pub(crate) namespaces: Result<Namespaces, Option<detect::NamespaceError>>,
     /// What the rewriting view learnt of compilers.
     pub(crate) families: Families,
+    /// Clients' trees that outlive a job.
+    pub(crate) groves: Groves,
+    /// Where those meet the server's directories.
+    pub(crate) terrains: Terrains,
+    /// What is known of the server's own files.
+    pub(crate) own_files: OwnFiles,
 }
 
 impl Workshop {
@@ -115,14 +131,35 @@ impl Workshop {
                 Ok(detect::try_namespaces(&trial).map_err(WorkshopError::NoNamespaces)?)
             }
         };
+        drop(trial);
+        let namespaces = namespaces.map(|mut found| {
+            // The view can do without; `describe` says so.
+            found.root_overlay = settings.keep_trees
+                && crate::tree::JobDir::create(&real, false)
+                    .map_err(detect::NamespaceError::from)
+                    .and_then(|mut job| detect::try_root_overlay(&mut job))
+                    .unwrap_or(false);
+            found
+        });
+        let proc = namespaces.as_ref().is_ok_and(|found| found.proc);
+        let groves = Groves::new(&real, settings.groves, proc);
         settings.temp_dir = real;
         Ok(Self {
             shared: Arc::new(Shared {
                 settings,
                 namespaces,
                 families: Families::default(),
+                groves,
+                terrains: Terrains::default(),
+                own_files: OwnFiles::default(),
             }),
         })
+    }
+
+    /// What is known of the server's own files.
+    #[must_use]
+    pub fn own_files(&self) -> &OwnFiles {
+        &self.shared.own_files
     }
 
     /// The view that jobs get, and why, as a line for the log.

@@ -4,7 +4,7 @@ use protocol::command_line::DependencyKind::{All, File, QuotedTarget, Target, Us
 use protocol::command_line::{CommandLine, Meaning, Span};
 
 use crate::tree::{Tree, is_below};
-use crate::view::namespace::TOOLCHAIN_ROOTS;
+use crate::view::skeleton::TOOLCHAIN_ROOTS;
 
 /// The words with the client's absolute paths moved below the tree's root, and `maps` (options that keep the root out of
 /// the object) right behind the compiler, so that the client's own maps, which follow, win where both apply.

@@ -5,9 +5,11 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use crate::child::{self, MountStep, Stage, StartError};
+use crate::child::{self, Access, MountStep, Stage, StartError};
 use crate::tree::{JobDir, JobLimits, Layout, Tree, TreeError};
+use crate::view::layers::root_overlay;
 use crate::view::namespace;
+use crate::view::skeleton::{Skeleton, bind};
 
 /// Which of the things that the namespace view can use were found to work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub struct Namespaces {
     pub proc: bool,
     /// Directories can be merged, which clients need whose files lie below a toolchain's directories.
     pub overlay: bool,
+    /// A job's own files can be laid upon a tree that outlives it; else all of its files are written for each job.
+    pub root_overlay: bool,
 }
 
 impl fmt::Display for Namespaces {
@@ -30,6 +34,11 @@ impl fmt::Display for Namespaces {
             ", overlays"
         } else {
             ", no overlays"
+        })?;
+        f.write_str(if self.root_overlay {
+            ", trees kept between jobs"
+        } else {
+            ", no overlay in the temporary directory, so no trees kept between jobs"
         })
     }
 }
@@ -62,6 +71,7 @@ pub(crate) fn try_namespaces(job: &JobDir) -> Result<Namespaces, NamespaceError>
     let everything = Namespaces {
         proc: true,
         overlay: true,
+        root_overlay: false,
     };
     let mut plan = namespace::Plan::new(job, &mut tree, everything, None)?;
     let proc_step = plan
@@ -129,12 +139,47 @@ pub(crate) fn try_namespaces(job: &JobDir) -> Result<Namespaces, NamespaceError>
                 steps[index] = MountStep::Bind {
                     source: proc_dir.clone(),
                     target: proc_dir,
-                    read_only: false,
+                    access: Access::Same,
                 };
             }
             (error, _) => return Err(NamespaceError::Refused(error.to_string())),
         }
     }
+}
+
+/// Tries to write a file through an overlay of a job's directory upon another one, as bundle jobs do.
+pub(crate) fn try_root_overlay(job: &mut JobDir) -> Result<bool, NamespaceError> {
+    job.add_layers()?;
+    let lower = job.path().join("lower");
+    std::fs::create_dir(&lower)?;
+    let lower_tree = Tree::at(lower.clone(), Layout::OwnPaths, JobLimits::DEFAULT);
+    let mut lower_tree = lower_tree?;
+    let skeleton = Skeleton::lay(&mut lower_tree, false)?;
+    let Ok(overlay) = root_overlay(job, &lower, &job.base()) else {
+        return Ok(false);
+    };
+    let view = job.view();
+    let mut steps = vec![overlay, bind(&job.base(), &view, "", Access::Same)?];
+    skeleton.mount_roots(&view, &mut steps)?;
+    let launch = child::Launch {
+        program: c"/bin/sh".into(),
+        argv: vec![c"sh".into(), c"-c".into(), c": > /trial".into()],
+        environment: Vec::new(),
+        cwd: c"/".into(),
+        streams: crate::child::null_streams()?,
+        nice: 0,
+        new_root: Some(child::NewRoot {
+            uid_map: id_map(rustix::process::geteuid().as_raw())?,
+            gid_map: id_map(rustix::process::getegid().as_raw())?,
+            steps,
+            root: crate::child::c_string(view.into_os_string())?,
+        }),
+    };
+    Ok(match child::start(&launch) {
+        Ok(mut child) => child.reap().0.success() && job.root().join("trial").is_file(),
+        // All of the view was built; that there is no shell is no matter.
+        Err(error) => error.stage == Stage::Exec,
+    })
 }
 
 /// A line that maps the daemon's own id to nobody's in the namespace, so that no program there is root.

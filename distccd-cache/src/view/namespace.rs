@@ -17,79 +17,12 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use protocol::tree_path::TreePath;
-
-use crate::child::{MountStep, NewRoot, c_string};
-use crate::tree::{JobDir, Tree, TreeError, is_below, parent_of};
+use crate::child::{Access, MountStep, NewRoot, c_string};
+use crate::tree::{JobDir, Tree, is_below, parent_of};
+use crate::view::Unsuited;
 use crate::view::detect::{Namespaces, id_map};
-
-/// Where toolchains are installed. Each that exists is shown, as the link that it is or read-only as a whole.
-pub(crate) const TOOLCHAIN_ROOTS: [&str; 10] = [
-    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix", "/gnu",
-];
-
-/// What of `/etc` compilers, their wrappers and the dynamic linker read.
-const ETC: [&str; 14] = [
-    "/etc/alternatives",
-    "/etc/clang",
-    "/etc/debian_version",
-    "/etc/env.d",
-    "/etc/gentoo-release",
-    "/etc/ld.so.cache",
-    "/etc/ld.so.conf",
-    "/etc/ld.so.conf.d",
-    "/etc/ld-musl-x86_64.path",
-    "/etc/localtime",
-    "/etc/lsb-release",
-    "/etc/os-release",
-    "/etc/redhat-release",
-    "/etc/SuSE-release",
-];
-
-/// The devices that programs take for granted.
-const DEVICES: [&str; 5] = [
-    "/dev/null",
-    "/dev/zero",
-    "/dev/full",
-    "/dev/random",
-    "/dev/urandom",
-];
-
-/// The directories that make up an installation of a toolchain, below its prefix.
-const INSTALLED: [&[u8]; 10] = [
-    b"bin", b"sbin", b"lib", b"lib32", b"lib64", b"libx32", b"libexec", b"include", b"share",
-    b"etc",
-];
-
-/// Why a job's files cannot be shown in a namespace, though namespaces work.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Unsuited {
-    /// The client has something where the view needs the server's.
-    #[error("the client's {0} is in the place of a file of the server's system")]
-    InTheWay(String),
-    /// Directories would have to be merged, which this system does not allow or which this path does not.
-    #[error("the client's files cannot be merged into the server's {0}")]
-    NoOverlay(String),
-    /// The compiler is not where toolchains are, or the client's files are there.
-    #[error("the compiler {} is in none of the directories that the view shows", .0.display())]
-    HiddenCompiler(PathBuf),
-    /// The tree could not be completed.
-    #[error(transparent)]
-    Tree(#[from] TreeError),
-    /// The file system did not say what is there.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
-
-impl From<Unsuited> for crate::view::detect::NamespaceError {
-    fn from(unsuited: Unsuited) -> Self {
-        match unsuited {
-            Unsuited::Tree(error) => Self::Tree(error),
-            Unsuited::Io(error) => Self::Io(error),
-            other => Self::Refused(other.to_string()),
-        }
-    }
-}
+use crate::view::meeting::{Meeting, Meetings, host_path};
+use crate::view::skeleton::{Skeleton, TOOLCHAIN_ROOTS, bind};
 
 /// The mounts of one job's view.
 #[derive(Debug)]
@@ -117,30 +50,15 @@ impl Plan {
             replaced: BTreeSet::new(),
             merged: BTreeSet::new(),
         };
-        plan.bind(tree.root(), Path::new(""), false)?;
-        let mut roots = Vec::new();
-        for path in TOOLCHAIN_ROOTS {
-            if plan.show(tree, path)? {
-                roots.push(path.as_bytes());
-            }
-        }
-        plan.find_meetings(tree, &roots);
+        plan.bind(tree.root(), Path::new(""))?;
+        let skeleton = Skeleton::lay(tree, namespaces.proc)?;
+        skeleton.mount_roots(&plan.view, &mut plan.steps)?;
+        plan.find_meetings(tree, &skeleton);
         plan.show_meetings(tree, namespaces)?;
         if let Some(compiler) = compiler {
-            plan.check_compiler(compiler, &roots)?;
+            check_compiler(compiler, &skeleton, plan.replaced.iter())?;
         }
-        for path in ETC.iter().chain(&DEVICES) {
-            plan.show(tree, path)?;
-        }
-        if namespaces.proc {
-            if tree.has(b"/proc") {
-                return Err(Unsuited::InTheWay("/proc".to_owned()));
-            }
-            tree.make_dirs(b"/proc")?;
-            plan.steps.push(MountStep::Proc {
-                target: c_string(plan.view.join("proc").into_os_string())?,
-            });
-        }
+        skeleton.mount_others(&plan.view, &mut plan.steps)?;
         Ok(plan)
     }
 
@@ -154,68 +72,21 @@ impl Plan {
         })
     }
 
-    /// Shows a file or directory of the server at its own path, if there is one. True when a directory was bound, so
-    /// that what the client has below it is hidden.
-    fn show(&mut self, tree: &mut Tree, path: &str) -> Result<bool, Unsuited> {
-        let Ok(metadata) = fs::symlink_metadata(path) else {
-            return Ok(false);
-        };
-        let bytes = path.as_bytes();
-        let in_the_way = || Unsuited::InTheWay(path.to_owned());
-        let tree_path = TreePath::new(bytes).map_err(|_| in_the_way())?;
-        // A link of the client on the way would lead the mount elsewhere.
-        if tree.resolve(bytes)? != bytes {
-            return Err(in_the_way());
-        }
-        if metadata.is_dir() {
-            if tree.has(bytes) && !tree.has_dir(bytes) {
-                return Err(in_the_way());
-            }
-            tree.make_dirs(bytes)?;
-        } else {
-            if tree.has(bytes) {
-                return Err(in_the_way());
-            }
-            tree.make_dirs(parent_of(bytes))?;
-            if metadata.is_symlink() {
-                tree.symlink(&tree_path, fs::read_link(path)?.as_os_str().as_bytes())?;
-                return Ok(false);
-            }
-            tree.make_mount_point_file(&tree_path)?;
-        }
-        let is_device = path.starts_with("/dev/");
-        self.bind(Path::new(path), Path::new(&path[1..]), !is_device)?;
-        Ok(metadata.is_dir())
-    }
-
-    fn bind(&mut self, source: &Path, below_view: &Path, read_only: bool) -> io::Result<()> {
-        self.steps.push(MountStep::Bind {
-            source: c_string(source.as_os_str().to_owned())?,
-            target: c_string(self.view.join(below_view).into_os_string())?,
-            read_only,
-        });
-        Ok(())
-    }
-
-    /// Refuses the view to a compiler that would not be seen in it.
-    fn check_compiler(&self, compiler: &Path, roots: &[&[u8]]) -> Result<(), Unsuited> {
-        let real = fs::canonicalize(compiler).unwrap_or_else(|_| compiler.to_owned());
-        let real = real.as_os_str().as_bytes();
-        let shown = roots.iter().any(|root| is_below(real, root));
-        if !shown || self.replaced.iter().any(|dir| is_below(real, dir)) {
-            return Err(Unsuited::HiddenCompiler(compiler.to_owned()));
-        }
+    fn bind(&mut self, source: &Path, below_view: &Path) -> io::Result<()> {
+        let step = bind(source, &self.view, below_view, Access::Same)?;
+        self.steps.push(step);
         Ok(())
     }
 
     /// Finds where the client's tree and the server's toolchain directories both have something.
-    fn find_meetings(&mut self, tree: &Tree, roots: &[&[u8]]) {
+    fn find_meetings(&mut self, tree: &Tree, skeleton: &Skeleton) {
+        let mut meetings = Meetings::new(tree.system_dirs().map(<[u8]>::to_vec).collect());
         for path in tree.paths() {
-            if let Some(root) = roots.iter().find(|root| is_below(path, root)) {
-                match meeting(tree, root, path) {
+            if let Some(root) = skeleton.root_of(path) {
+                match meetings.at(root.as_bytes(), path) {
                     Meeting::None => {}
                     Meeting::Replace(dir) => _ = self.replaced.insert(dir),
-                    Meeting::Merge(dir) => _ = self.merged.insert(dir),
+                    Meeting::Merge { dir, .. } => _ = self.merged.insert(dir),
                 }
             }
         }
@@ -241,11 +112,11 @@ impl Plan {
             )?);
             // The merged directory is read-only. What is the client's alone is shown as itself, writable for outputs.
             for own in own_dirs(tree, &dir) {
-                self.bind(&tree.host_path(&own), below_root(&own), false)?;
+                self.bind(&tree.host_path(&own), below_root(&own))?;
             }
         }
         for dir in self.replaced.clone() {
-            self.bind(&tree.host_path(&dir), below_root(&dir), false)?;
+            self.bind(&tree.host_path(&dir), below_root(&dir))?;
         }
         Ok(())
     }
@@ -268,52 +139,23 @@ pub(crate) fn overlay(upper: &Path, lower: &Path, target: &Path) -> Result<Mount
     Ok(MountStep::Overlay {
         options: c_string(std::ffi::OsString::from_vec(options))?,
         target: c_string(target.as_os_str().to_owned())?,
+        access: Access::ReadOnly,
     })
 }
 
-/// How a path of the client's meets the server's directories.
-enum Meeting {
-    /// Not at all: the server has a directory there, too, and nothing of the client's is at stake.
-    None,
-    /// The client's directory of this path goes in the place of the server's.
-    Replace(Vec<u8>),
-    /// The directory of this path has both.
-    Merge(Vec<u8>),
-}
-
-/// Walks down from a toolchain root towards a path of the client's.
-fn meeting(tree: &Tree, root: &[u8], path: &[u8]) -> Meeting {
-    let mut dir = root.to_vec();
-    let components = path[root.len()..]
-        .split(|&b| b == b'/')
-        .filter(|c| !c.is_empty());
-    for component in components {
-        let next = [dir.as_slice(), b"/", component].concat();
-        if !fs::symlink_metadata(host_path(&next)).is_ok_and(|m| m.is_dir()) {
-            return Meeting::Merge(dir);
-        }
-        if !is_toolchain(tree, &dir, component, &next) {
-            return Meeting::Replace(next);
-        }
-        dir = next;
+/// Refuses the view to a compiler that would not be seen in it: one that is below none of the toolchain roots, or below a directory
+/// in whose place another is shown.
+pub(crate) fn check_compiler<'a>(
+    compiler: &Path,
+    skeleton: &Skeleton,
+    mut replaced: impl Iterator<Item = &'a Vec<u8>>,
+) -> Result<(), Unsuited> {
+    let real = fs::canonicalize(compiler).unwrap_or_else(|_| compiler.to_owned());
+    let real = real.as_os_str().as_bytes();
+    if skeleton.root_of(real).is_none() || replaced.any(|dir| is_below(real, dir)) {
+        return Err(Unsuited::HiddenCompiler(compiler.to_owned()));
     }
-    Meeting::None
-}
-
-/// Whether a directory of the server may hold what a compiler needs.
-fn is_toolchain(tree: &Tree, dir: &[u8], name: &[u8], path: &[u8]) -> bool {
-    let has = |dir: &[u8], name: &str| host_path(dir).join(name).is_dir();
-    let is_prefix = |dir: &[u8]| has(dir, "bin") || has(dir, "lib") || has(dir, "include");
-    let inside_installed = || {
-        let components: Vec<&[u8]> = dir.split(|&b| b == b'/').collect();
-        components.iter().any(|c| INSTALLED.contains(c))
-    };
-    INSTALLED.contains(&name)
-        || is_prefix(path)
-        || inside_installed()
-        || tree
-            .system_dirs()
-            .any(|system| is_below(system, path) || is_below(path, system))
+    Ok(())
 }
 
 /// The outermost directories below `dir` that only the client has.
@@ -349,10 +191,6 @@ pub(crate) fn is_expected(tree: &Tree, path: &[u8]) -> bool {
         dir = parent_of(dir);
     }
     true
-}
-
-fn host_path(path: &[u8]) -> PathBuf {
-    PathBuf::from(OsStr::from_bytes(path))
 }
 
 fn below_root(path: &[u8]) -> &Path {

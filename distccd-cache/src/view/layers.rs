@@ -1,0 +1,247 @@
+//! The namespace view of a bundle job: the mounts that show what its manifest names, and nothing else that its compiler could find. Owns no state.
+//!
+//! The root is an overlay: above, the job's own files and outputs; beneath, a grove (see [`crate::grove`]). Where the system has no such overlay, the root is the
+//! job's directory with all of its files. Upon it come, read-only, the server's toolchain directories, and upon those again the client's:
+//!
+//! * each system directory that the server has, too, is hidden by the client's, which may be empty;
+//! * directories of the client's where the server has none, or none of a toolchain's, as in the view of older protocols.
+//!
+//! Nothing of the client's can be executed, whether program or library.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use crate::child::{Access, MountStep, NewRoot, c_string};
+use crate::tree::{JobDir, Tree, is_below};
+use crate::view::Unsuited;
+use crate::view::detect::{Namespaces, id_map};
+use crate::view::meeting::host_path;
+use crate::view::namespace::check_compiler;
+use crate::view::skeleton::{Skeleton, bind};
+use crate::view::terrain::{Place, SystemDirectory};
+
+/// A tree beneath the job's own.
+pub(crate) trait Beneath {
+    /// Where it is.
+    fn root(&self) -> PathBuf;
+    /// Whether it has a directory of this path.
+    fn has_directory(&self, path: &[u8]) -> bool;
+}
+
+/// What the mounts follow from.
+pub(crate) struct Layers<'a> {
+    pub(crate) job: &'a JobDir,
+    /// The job's own files, or all.
+    pub(crate) tree: &'a Tree,
+    pub(crate) beneath: Option<&'a dyn Beneath>,
+    pub(crate) skeleton: &'a Skeleton,
+    pub(crate) system: &'a [SystemDirectory],
+    /// In any order, and twice the same counts once.
+    pub(crate) places: Vec<Place>,
+    /// Directories that the compiler writes to.
+    pub(crate) outputs: Vec<&'a [u8]>,
+    pub(crate) compiler: &'a Path,
+    pub(crate) namespaces: Namespaces,
+}
+
+/// Something to mount upon a toolchain directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Upon {
+    /// The client's directory.
+    Client(Vec<u8>),
+    /// Both; and whether the client's comes first.
+    Both(Vec<u8>, bool),
+}
+
+impl Upon {
+    fn path(&self) -> &[u8] {
+        match self {
+            Self::Client(path) | Self::Both(path, _) => path,
+        }
+    }
+}
+
+impl Layers<'_> {
+    /// The mounts, for the child to carry out.
+    ///
+    /// # Errors
+    /// See [`Unsuited`].
+    pub(crate) fn new_root(mut self) -> Result<NewRoot, Unsuited> {
+        let view = self.job.view();
+        let mut steps = Vec::with_capacity(32);
+        let base = match self.beneath {
+            Some(beneath) => {
+                let base = self.job.base();
+                steps.push(root_overlay(self.job, &beneath.root(), &base)?);
+                base
+            }
+            None => self.job.root(),
+        };
+        steps.push(bind(&base, &view, "", Access::Data)?);
+        self.skeleton.mount_roots(&view, &mut steps)?;
+        let upon = self.upon();
+        let shown = upon.iter().filter_map(|upon| match upon {
+            Upon::Client(dir) => Some(dir),
+            Upon::Both(..) => None,
+        });
+        check_compiler(self.compiler, self.skeleton, shown.clone())?;
+        for dir in &self.outputs {
+            let of_server = self.skeleton.root_of(dir).is_some();
+            if of_server && !shown.clone().any(|client| is_below(dir, client)) {
+                return Err(Unsuited::OutputInToolchain(text(dir)));
+            }
+        }
+        for upon in &upon {
+            // A link of the client's on the way would have us show another directory of this machine.
+            if self.tree.resolve(upon.path())? != upon.path() {
+                return Err(Unsuited::InTheWay(text(upon.path())));
+            }
+            match upon {
+                Upon::Client(dir) => {
+                    let source = base.join(relative(dir));
+                    steps.push(bind(&source, &view, relative(dir), Access::Same)?);
+                }
+                Upon::Both(dir, over) => steps.push(self.merged(dir, *over, &view)?),
+            }
+        }
+        self.skeleton.mount_others(&view, &mut steps)?;
+        Ok(NewRoot {
+            uid_map: id_map(rustix::process::geteuid().as_raw())?,
+            gid_map: id_map(rustix::process::getegid().as_raw())?,
+            root: c_string(view.into_os_string())?,
+            steps,
+        })
+    }
+
+    /// What to mount upon toolchain directories, outer things first.
+    fn upon(&mut self) -> Vec<Upon> {
+        let hidden = self.system.iter().filter(|dir| dir.hides);
+        let mut client: Vec<Vec<u8>> = hidden.map(|dir| dir.path.clone()).collect();
+        let mut both: Vec<(Vec<u8>, bool)> = Vec::new();
+        for place in std::mem::take(&mut self.places) {
+            match place {
+                Place::Replace(dir) => client.push(dir),
+                Place::Merge { dir, next, over } => {
+                    client.extend(next);
+                    match both.iter_mut().find(|(known, _)| *known == dir) {
+                        Some((_, first)) => *first |= over,
+                        None => both.push((dir, over)),
+                    }
+                }
+            }
+        }
+        client.sort_unstable();
+        client.dedup();
+        // What is inside a directory of the client's is seen with it.
+        let outer = |dir: &Vec<u8>| {
+            let mut others = client.iter();
+            !others.any(|other| other != dir && is_below(dir, other))
+        };
+        let client_outer = client.iter().filter(|dir| outer(dir)).cloned();
+        let both_outer = both.into_iter().filter(|(dir, _)| {
+            let mut clients = client.iter();
+            !clients.any(|other| is_below(dir, other))
+        });
+        let mut upon: Vec<Upon> = client_outer.map(Upon::Client).collect();
+        upon.extend(both_outer.map(|(dir, over)| Upon::Both(dir, over)));
+        upon.sort_by_key(|upon| upon.path().iter().filter(|&&b| b == b'/').count());
+        upon
+    }
+
+    /// The client's directory and the server's of one path, merged. What has both is the client's if it comes first, and then nothing of it can be executed.
+    fn merged(&self, dir: &[u8], client_first: bool, view: &Path) -> Result<MountStep, Unsuited> {
+        let host = host_path(dir);
+        let no_overlay = || Unsuited::NoOverlay(host.display().to_string());
+        if !self.namespaces.overlay || std::fs::canonicalize(&host).ok().as_ref() != Some(&host) {
+            return Err(no_overlay());
+        }
+        let mut layers = Vec::with_capacity(3);
+        if self.tree.has_dir(dir) {
+            layers.push(self.tree.host_path(dir));
+        }
+        if let Some(beneath) = self.beneath.filter(|beneath| beneath.has_directory(dir)) {
+            layers.push(beneath.root().join(relative(dir)));
+        }
+        match client_first {
+            true => layers.push(host.clone()),
+            false => layers.insert(0, host.clone()),
+        }
+        let mut options = b"lowerdir=".to_vec();
+        for (index, layer) in layers.iter().enumerate() {
+            if index > 0 {
+                options.push(b':');
+            }
+            options.extend_from_slice(plain(layer).ok_or_else(no_overlay)?);
+        }
+        if options.len() > OPTION_BYTES {
+            return Err(no_overlay());
+        }
+        Ok(MountStep::Overlay {
+            options: c_string(OsString::from_vec(options))?,
+            target: c_string(view.join(relative(dir)).into_os_string())?,
+            access: match client_first {
+                true => Access::ReadOnlyData,
+                false => Access::ReadOnly,
+            },
+        })
+    }
+}
+
+/// The kernel takes one page of options.
+const OPTION_BYTES: usize = 4000;
+
+/// The job's files upon a grove's. `volatile`: the kernel need not write them to the disk when the job ends. `userxattr`: an ordinary user
+/// may keep its marks.
+pub(crate) fn root_overlay(job: &JobDir, lower: &Path, at: &Path) -> Result<MountStep, Unsuited> {
+    let no_overlay = || Unsuited::NoOverlay("/".to_owned());
+    let mut options = b"userxattr,volatile".to_vec();
+    let parts = [
+        (",lowerdir=", lower),
+        (",upperdir=", &job.root()),
+        (",workdir=", &job.work()),
+    ];
+    for (name, path) in parts {
+        options.extend_from_slice(name.as_bytes());
+        options.extend_from_slice(plain(path).ok_or_else(no_overlay)?);
+    }
+    if options.len() > OPTION_BYTES {
+        return Err(no_overlay());
+    }
+    Ok(MountStep::Overlay {
+        options: c_string(OsString::from_vec(options))?,
+        target: c_string(at.as_os_str().to_owned())?,
+        access: Access::Data,
+    })
+}
+
+/// A path without the characters that have a meaning in the options.
+fn plain(path: &Path) -> Option<&[u8]> {
+    let bytes = path.as_os_str().as_bytes();
+    let plain = !bytes.iter().any(|byte| b":,\\".contains(byte));
+    plain.then_some(bytes)
+}
+
+/// Whether an own file of a job is where the view has something of the server's.
+///
+/// # Errors
+/// [`Unsuited`] if so.
+pub(crate) fn check_own(tree: &Tree, skeleton: &Skeleton) -> Result<(), Unsuited> {
+    for (path, is_directory) in skeleton.paths() {
+        let above = || (1..path.len()).filter(|&end| path[end] == b'/');
+        let taken = tree.has(path) && !(tree.has_dir(path) && is_directory);
+        if taken || above().any(|end| tree.has(&path[..end]) && !tree.has_dir(&path[..end])) {
+            return Err(Unsuited::InTheWay(text(path)));
+        }
+    }
+    Ok(())
+}
+
+fn relative(path: &[u8]) -> &Path {
+    let relative = path.strip_prefix(b"/").unwrap_or(path);
+    Path::new(std::ffi::OsStr::from_bytes(relative))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
