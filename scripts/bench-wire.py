@@ -20,8 +20,8 @@ bytes. Every object is compared with the local one. A wrong or missing output of
   wall        seconds, server and client on this one machine
   client      CPU ms/TU of all that the build starts here: clients, pump, include server, preprocessors; without the local
               compiles. The runner that stands for make is not counted
-  server      CPU ms/job of the daemon's own processes, all threads; its compilers are not in it (nor what a job's process does before it becomes
-              the compiler: distccd-cache/examples has a measure of that)
+  server      CPU ms/job outside the compiler: of the daemon's own processes with all their threads, and of the processes that it starts, until
+              they become the compiler (views and sandboxes are made there; by ptrace, so the first figure has some 20 us too much)
   same        outputs that are byte for byte a local build's, of all (stock: objects alone; some differ, as a compiler that is given
               preprocessed text writes other line tables and warnings' state)
 
@@ -90,7 +90,7 @@ class Bench:
             foreign = tempfile.mkdtemp(prefix="pumphouse-wire-", dir="/dev/shm")
             os.chmod(foreign, 0o755)
             yardstick.foreign_copies(foreign)
-        server = ways.Server(way, self.work, self.place, self.arguments.jobs, foreign)
+        server = ways.Server(way, self.work, self.place, self.arguments.jobs, foreign, not self.arguments.no_follow)
         state = os.path.join(self.work, f"client-{project.name}-{way.name.replace(' ', '-')}")
         try:
             for which in ("first", "second"):
@@ -131,7 +131,7 @@ class Bench:
             f"{units}: {made.modes['pump']}/{made.modes['plain']}/{made.modes['local']}",
             f"{made.up / 1e3:.0f}", f"{made.down / 1e3:.0f}", f"{made.up / distributed:.0f}", f"{limit / distributed:.0f}",
             "yes" if within else "NO", f"{made.elapsed:.1f}", f"{(made.client_cpu - local_cpu) * 1e3 / units:.1f}",
-            f"{made.server_cpu * 1e3 / distributed:.2f}", f"{same}/{compared}",
+            f"{made.server_cpu * 1e3 / distributed:.2f} + {made.before_exec * 1e3 / distributed:.2f}", f"{same}/{compared}",
         ])
 
     def compare_link(self, name):
@@ -160,6 +160,7 @@ def main():
     parser.add_argument("--view", choices=("namespace", "rewrite"), help="our daemon's view of files (default: its own choice)")
     parser.add_argument("--foreign", action="store_true", help="the server's system headers differ from the client's (wants root)")
     parser.add_argument("--flight", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--no-follow", action="store_true", help="do not ask what the daemon's children cost before they become a compiler")
     parser.add_argument("--keep-log", metavar="FILE", help="copy the last daemon's log there")
     parser.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()

@@ -26,6 +26,7 @@ class Project:
         self.commands = RECIPES[name](self.place)
         if name != "linux-tiny":  # The kernel does not build but with its own.
             self.commands = [{**command, "arguments": command["arguments"] + flags} for command in self.commands]
+        self.commands.sort(key=lambda command: (command["directory"], command["file"]))
         self.commands = one_for_each_output(self.commands)
         self.commands = self.commands[:: max(1, len(self.commands) // units)][:units] if units else self.commands
         self.file = os.path.join(work, f"{name}.json")

@@ -49,7 +49,7 @@ def process_cpu(pid):
 class Server:
     """A daemon with an empty store behind a counting proxy. `foreign` names a directory whose files stand in place of the system's, for the daemon."""
 
-    def __init__(self, way, work, place, jobs, foreign=None):
+    def __init__(self, way, work, place, jobs, foreign=None, follow=True):
         self.way, self.place, self.processes, self.cpu = way, place, [], {}
         self.state = os.path.join(work, f"server-{way.name.replace(' ', '-')}-{os.urandom(3).hex()}")
         # The daemon gives up root, and must be able to write here.
@@ -85,6 +85,7 @@ class Server:
         wait_until(lambda: proxy.poll() is not None or self.listening(), f"{way.daemon} does not listen; see {self.log}")
         if proxy.stdout.readline() != b"ready\n":
             sys.exit("bench-wire: the counting proxy did not start")
+        self.exec_log = self.follow(work) if follow else None
         self.watching = threading.Event()
         self.watcher = threading.Thread(target=self.watch, daemon=True)
         self.watcher.start()
@@ -93,6 +94,25 @@ class Server:
         process = subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, **more)
         self.processes.append(process)
         return process
+
+    def follow(self, work):
+        """Starts before-exec; returns the file that it writes."""
+        program, log = os.path.join(work, "before-exec"), os.path.join(self.state, "exec")
+        if not os.path.exists(program):
+            subprocess.run(["gcc", "-O2", "-o", program, os.path.join(HERE, "before-exec.c")], check=True)
+        with open(log, "w") as file:
+            process = self.start([program, str(self.daemon.pid)], clean_environment(), stdout=file)
+        wait_until(lambda: process.poll() is not None or os.path.getsize(log), "before-exec does not start")
+        if process.poll() is not None:
+            sys.exit("bench-wire: before-exec ended at its start; --no-follow does without it")
+        return log
+
+    def before_exec(self):
+        """Seconds of CPU of all processes that the daemon has started, until they became another program."""
+        if not self.exec_log:
+            return 0.0
+        with open(self.exec_log) as file:
+            return int(file.read().split()[-1]) / 1e9
 
     def inside(self, words, **more):
         """Runs a command where the server is."""
@@ -166,12 +186,12 @@ def free_ports(count):
 class Build:
     """What one build cost."""
 
-    def __init__(self, result, inner, seconds_of_server, units):
+    def __init__(self, result, inner, units):
         self.status, self.elapsed, self.left = result["status"], result["elapsed"], result["left"]
         self.jobs, self.units = inner["jobs"], units
         # The list's runner stands for make, which is not what is measured.
         self.client_cpu = result["cpu"] - inner["own"]
-        self.server_cpu = seconds_of_server
+        self.server_cpu = self.before_exec = 0.0
         self.up = self.down = 0
         self.modes, self.local_reasons, self.tokens = collections.Counter(), collections.Counter(), collections.Counter()
         self.local_sources = []
@@ -271,14 +291,14 @@ def build(way, project, state, place, jobs, server=None):
     os.makedirs(f"{home}/.distcc", exist_ok=True)
     if server:
         environment["DISTCC_HOSTS"] = f"{place.address}:{server.proxied}/{jobs}{way.host_options}"
-        before, cpu_before = server.counted(), server.cpu_seconds()
+        before, cpu_before, exec_before = server.counted(), server.cpu_seconds(), server.before_exec()
     session = os.path.join(HERE, "session.py")
     words = [*place.client, sys.executable, session, "account", outer, *way.wrapper]
     words += [sys.executable, session, "jobs", inner, str(jobs), project.file, *way.prefix]
     run = subprocess.run(words, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     try:
         with open(outer) as file, open(inner) as more:
-            made = Build(json.load(file), json.load(more), server.cpu_seconds() - cpu_before if server else 0.0, len(project.commands))
+            made = Build(json.load(file), json.load(more), len(project.commands))
     except (OSError, ValueError):
         sys.exit(f"bench-wire: {project.name} through {way.name} did not run:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
     tokens = collections.Counter()
@@ -286,6 +306,7 @@ def build(way, project, state, place, jobs, server=None):
         time.sleep(0.2)  # The proxy writes its line when both ends are closed.
         now = server.counted()
         tokens = now[0] - before[0]
+        made.server_cpu, made.before_exec = server.cpu_seconds() - cpu_before, server.before_exec() - exec_before
         made.up, made.down = now[1] - before[1], now[2] - before[2]
     made.tokens, made.said = tokens, run.stderr
     way.modes(made, state, tokens)
