@@ -42,7 +42,11 @@ pub fn compare(unit: &Unit, witness: &Witness, with_stock: bool) -> Outcome {
             "the compiler fails and the include server does not\n{complaint}\nits files: {:#?}",
             told.names
         )),
-        (Ok(truth), Ok(told)) => match judge(unit, &truth, &told, stock) {
+        (Ok(truth), Ok(told)) => match judge(unit, &truth, &told, stock).and_then(|files| {
+            let offered = witness.offer(&query, &truth, &told.absent);
+            offered.map_err(|what| format!("as a manifest: {what}"))?;
+            Ok(files)
+        }) {
             Ok(files) => Outcome::Same { files },
             Err(what) => Outcome::Different(format!(
                 "{what}\nthe compiler: {truth:#?}\nthe include server: {:#?}\nlinks: {:#?}",

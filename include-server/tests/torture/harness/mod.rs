@@ -1,7 +1,7 @@
 //! The mutation torture: a tree that keeps changing, and an include server that must never tell yesterday's news.
 //!
 //! In reading order: `run` (the rounds), `race` (a second writer during the scan), `comparison` (one answer beside the
-//! compiler's and the disk), `witness` (the include server), `reference` (the compiler), `mutation` (what changes),
+//! compiler's and the disk), `witness` (the include server), `server` (what its manifests come to), `reference` (the compiler), `mutation` (what changes),
 //! `tree` (what it changes), `text` (what files hold), `rule`, `dice`.
 #![allow(
     dead_code,
@@ -15,6 +15,7 @@ mod race;
 mod reference;
 mod rule;
 pub mod run;
+mod server;
 mod text;
 mod tree;
 pub mod witness;

@@ -1,6 +1,6 @@
 //! The rounds: change, ask, compare.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -183,7 +183,7 @@ impl Torture {
         let between = self.dice.chance(50);
         let unit = self.dice.below(self.tree.units.len());
         if self.dice.chance(50) {
-            self.acquaint(unit);
+            self.acquaint(unit)?;
         }
         for _ in 0..changes * self.plan.density {
             let done = self.mutator.mutate(&self.tree);
@@ -191,11 +191,11 @@ impl Torture {
             self.report.mutations += 1;
             // A scan at once after a change puts the next change into the same tick of the clock.
             if between && self.dice.chance(60) {
-                self.scan_between(unit);
+                self.scan_between(unit)?;
             }
         }
         if self.dice.chance(40) {
-            self.acquaint(unit);
+            self.acquaint(unit)?;
         }
         let units = if self.dice.chance(10) { 3 } else { 1 };
         self.check(unit)?;
@@ -209,20 +209,28 @@ impl Torture {
         Ok(())
     }
 
-    fn scan_between(&mut self, unit: usize) {
+    fn scan_between(&mut self, unit: usize) -> Result<(), String> {
         let unit = match self.dice.chance(70) {
             true => unit,
             false => self.dice.below(self.tree.units.len()),
         };
         // Whatever it says: it must not remember it for too long.
-        let _ = self.witness.ask(&self.tree.units[unit].query());
+        let query = self.tree.units[unit].query();
+        let told = self.witness.ask(&query);
         self.report.scans_between += 1;
         self.remember(format!("scan of unit {unit}"));
+        if let Ok(told) = told
+            && self.dice.chance(50)
+        {
+            // Its job may still run when others come.
+            self.witness.offer(&query, &BTreeSet::new(), &told.absent)?;
+        }
+        Ok(())
     }
 
     /// Scans of all units like that one, each with its source written anew, so that what headers come to is learnt in one and
     /// had again in the next.
-    fn acquaint(&mut self, number: usize) {
+    fn acquaint(&mut self, number: usize) -> Result<(), String> {
         if self.dice.chance(30) {
             // What was written a moment ago is remembered for no other request.
             std::thread::sleep(SETTLED);
@@ -237,10 +245,15 @@ impl Torture {
                 // It may be read-only, or lie on a file system that is.
                 let _ = std::fs::write(&source, text);
             }
-            let _ = self.witness.ask(&unit.query());
+            let query = unit.query();
+            let told = self.witness.ask(&query);
             self.report.scans_between += 1;
             self.remember(format!("scan of unit {other}, its source written anew"));
+            if let Ok(told) = told {
+                self.witness.offer(&query, &BTreeSet::new(), &told.absent)?;
+            }
         }
+        Ok(())
     }
 
     fn check(&mut self, number: usize) -> Result<(), String> {

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use include_server::answer::Answerer;
@@ -14,11 +14,16 @@ use include_server::entry::Node;
 use include_server::facts::Freshness;
 use include_server::mirror::Mirror;
 use include_server::service::{ServiceError, Sockets, serve};
-use protocol::include_dialogue::{Answer, Query, decode_stock_answer, rich_socket_path};
+use protocol::bundle::{Frame, put_frame};
+use protocol::include_dialogue::{
+    Answer, Query, RichVersion, decode_stock_answer, rich_socket_path,
+};
 use protocol::limits::Limits;
+use protocol::token::{TOKEN_BYTES, Tag, Token, put_token};
 use protocol::tree::{EntryContent, FORCING_FILE, decode_entries};
 
 use super::rule;
+use super::server::{Server, frames};
 
 /// How the include server learns that something changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,11 +54,25 @@ pub struct Testimony {
 }
 
 /// Somebody to be asked.
-pub enum Witness {
+pub struct Witness {
+    include_server: IncludeServer,
+    server: Mutex<Server>,
+}
+
+enum IncludeServer {
     /// The answerer itself.
     Direct(Box<Answerer>),
     /// Its service.
     Service(Service),
+}
+
+impl From<IncludeServer> for Witness {
+    fn from(include_server: IncludeServer) -> Self {
+        Self {
+            include_server,
+            server: Mutex::default(),
+        }
+    }
 }
 
 fn answerer(mode: Mode) -> Answerer {
@@ -69,27 +88,81 @@ fn answerer(mode: Mode) -> Answerer {
 impl Witness {
     /// An answerer in this process.
     pub fn direct(mode: Mode) -> Self {
-        Self::Direct(Box::new(answerer(mode)))
+        IncludeServer::Direct(Box::new(answerer(mode))).into()
     }
 
     /// A service with its sockets in a directory of its own.
     pub fn service(mode: Mode) -> Self {
-        Self::Service(Service::start(answerer(mode)))
+        IncludeServer::Service(Service::start(answerer(mode))).into()
     }
 
     /// What it says, or why it says nothing.
     pub fn ask(&self, query: &Query) -> Result<Testimony, String> {
-        match self {
-            Self::Direct(answerer) => direct(answerer, query),
-            Self::Service(service) => service.rich(query),
+        match &self.include_server {
+            IncludeServer::Direct(answerer) => direct(answerer, query),
+            IncludeServer::Service(service) => service.rich(query),
         }
+    }
+
+    /// Has it offer the job to a server, which compares everything with the disk: what the compiler reads is there and found,
+    /// and what it looks for in vain cannot be found, now or by a job that came before.
+    pub fn offer(
+        &self,
+        query: &Query,
+        truth: &BTreeSet<String>,
+        absent: &[PathBuf],
+    ) -> Result<(), String> {
+        let mut server = self.server.lock().expect("nobody panicked");
+        let cwd = PathBuf::from(OsStr::from_bytes(&query.cwd));
+        let absent = absent.to_vec();
+        let job = match &self.include_server {
+            IncludeServer::Direct(answerer) => {
+                let offered = answerer.offer(query).map_err(|doubt| doubt.to_string())?;
+                server.take(&offered.body, &cwd, absent, |need| {
+                    let parcels = offered.parcels(need).map_err(|error| error.to_string())?;
+                    let mut bytes = Vec::new();
+                    let codec = need.codecs.best();
+                    parcels.iter().for_each(|parcel| parcel.put(&mut bytes, codec));
+                    put_token(&mut bytes, Tag::HAVE, 0);
+                    Ok(frames(&bytes))
+                })?
+            }
+            IncludeServer::Service(service) => {
+                let mut wire = service.connect();
+                wire.write_all(&query.encode_for(RichVersion::Manifest))
+                    .expect("a question asked");
+                let answer = read_frame(&mut wire);
+                if answer.tag != Tag::MANI {
+                    return Err(String::from_utf8_lossy(&answer.body).into_owned());
+                }
+                server.take(&answer.body, &cwd, absent, |need| {
+                    let mut message = Vec::new();
+                    put_frame(&mut message, Tag::NEED, &need.encode());
+                    wire.write_all(&message).expect("a need told");
+                    let mut frames = Vec::new();
+                    loop {
+                        let frame = read_frame(&mut wire);
+                        let is_last = matches!(frame.tag, Tag::HAVE | Tag::DOUB);
+                        frames.push(frame);
+                        if is_last {
+                            return Ok(frames);
+                        }
+                    }
+                })?
+            }
+        };
+        server.compare_with_disk(&job)?;
+        for name in truth {
+            server.finds(&job, Path::new(name))?;
+        }
+        server.nothing_unexpected()
     }
 
     /// The same question in stock's dialogue: the files' bytes alone, in no order; empty when it is not covered.
     pub fn ask_stock(&self, query: &Query) -> Vec<(PathBuf, Vec<u8>)> {
-        let names = match self {
-            Self::Direct(answerer) => answerer.stock(query),
-            Self::Service(service) => service.stock(query),
+        let names = match &self.include_server {
+            IncludeServer::Direct(answerer) => answerer.stock(query),
+            IncludeServer::Service(service) => service.stock(query),
         };
         names.iter().filter_map(|name| mirrored(name)).collect()
     }
@@ -160,6 +233,18 @@ fn without_line(text: Vec<u8>) -> Vec<u8> {
     }
 }
 
+fn read_frame(wire: &mut UnixStream) -> Frame {
+    let mut head = [0; TOKEN_BYTES];
+    wire.read_exact(&mut head).expect("a message");
+    let token = Token::decode(&head).expect("a token");
+    let mut body = vec![0; token.value as usize];
+    wire.read_exact(&mut body).expect("its body");
+    Frame {
+        tag: token.tag,
+        body,
+    }
+}
+
 /// A service in threads of this process.
 pub struct Service {
     directory: tempfile::TempDir,
@@ -204,10 +289,18 @@ impl Service {
         decode_stock_answer(&bytes, Limits::DEFAULT).expect("an answer in stock's words")
     }
 
-    fn rich(&self, query: &Query) -> Result<Testimony, String> {
+    fn rich_socket(&self) -> PathBuf {
         let socket = self.directory.path().join("socket");
         let socket = rich_socket_path(socket.as_os_str().as_bytes());
-        let bytes = self.exchange(Path::new(OsStr::from_bytes(&socket)), query);
+        PathBuf::from(OsStr::from_bytes(&socket))
+    }
+
+    fn connect(&self) -> UnixStream {
+        UnixStream::connect(self.rich_socket()).expect("a connection")
+    }
+
+    fn rich(&self, query: &Query) -> Result<Testimony, String> {
+        let bytes = self.exchange(&self.rich_socket(), query);
         let section = match Answer::decode(&bytes, Limits::DEFAULT).expect("an answer") {
             Answer::Doubt(reason) => return Err(reason),
             Answer::Closure(section) => section,
