@@ -126,7 +126,9 @@ impl Server {
                 _ => None,
             })
             .collect();
-        let lacking = digests.iter().filter(|digest| !self.blobs.contains_key(digest));
+        let lacking = digests
+            .iter()
+            .filter(|digest| !self.blobs.contains_key(digest));
         let blobs: Vec<Digest> = lacking.copied().collect();
         if !blobs.is_empty() {
             let need = Need {
@@ -206,9 +208,8 @@ impl Server {
             match &entry.content {
                 Content::Directory if found.is_dir() => {}
                 Content::Link(target)
-                    if fs::read_link(path).is_ok_and(|real| {
-                        real.as_os_str().as_bytes() == target.as_slice()
-                    }) => {}
+                    if fs::read_link(path)
+                        .is_ok_and(|real| real.as_os_str().as_bytes() == target.as_slice()) => {}
                 Content::File {
                     digest,
                     size,
@@ -238,7 +239,10 @@ impl Server {
             ends => Err(format!(
                 "{} leads to {} in one way of {} and not to {}",
                 name.display(),
-                ends.iter().flatten().next().map_or("nothing".into(), |e| e.path.to_string()),
+                ends.iter()
+                    .flatten()
+                    .next()
+                    .map_or("nothing".into(), |e| e.path.to_string()),
                 ends.len(),
                 real.display()
             )),
@@ -272,7 +276,9 @@ fn is_below<T>(paths: &BTreeMap<&[u8], T>, path: &[u8]) -> bool {
     let start = [path, b"/"].concat();
     let range = (Bound::Included(start.as_slice()), Bound::Unbounded);
     let mut after = paths.range::<[u8], _>(range);
-    after.next().is_some_and(|(next, _)| next.starts_with(&start))
+    after
+        .next()
+        .is_some_and(|(next, _)| next.starts_with(&start))
 }
 
 impl<'a> View<'a> {

@@ -122,7 +122,9 @@ impl Witness {
                     let parcels = offered.parcels(need).map_err(|error| error.to_string())?;
                     let mut bytes = Vec::new();
                     let codec = need.codecs.best();
-                    parcels.iter().for_each(|parcel| parcel.put(&mut bytes, codec));
+                    parcels
+                        .iter()
+                        .for_each(|parcel| parcel.put(&mut bytes, codec));
                     put_token(&mut bytes, Tag::HAVE, 0);
                     Ok(frames(&bytes))
                 })?
