@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::bundle::entry::Content;
 use protocol::bundle::indices::Indices;
+use protocol::tree_path::TreePath;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
@@ -55,6 +56,11 @@ pub(crate) fn system_directories(
         if skeleton.root_of(path).is_none() {
             continue;
         }
+        let in_the_way = || Unsuited::InTheWay(String::from_utf8_lossy(path).into_owned());
+        // It names a mount point, so it has to be just what it seems.
+        if !TreePath::new(path).is_ok_and(|normal| normal.as_bytes() == path.as_slice()) {
+            return Err(in_the_way());
+        }
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let here = rustix::fs::CWD;
         let resolve = ResolveFlags::NO_SYMLINKS;
@@ -62,11 +68,7 @@ pub(crate) fn system_directories(
         {
             Ok(_) => true,
             Err(Errno::NOENT) => false,
-            Err(_) => {
-                return Err(Unsuited::InTheWay(
-                    String::from_utf8_lossy(path).into_owned(),
-                ));
-            }
+            Err(_) => return Err(in_the_way()),
         };
         found.push(SystemDirectory {
             path: path.clone(),

@@ -5,6 +5,7 @@ mod support;
 
 mod bundle_groves;
 mod bundle_identity;
+mod bundle_system;
 mod ending;
 mod hostile;
 mod identity;

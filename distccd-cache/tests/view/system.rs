@@ -156,7 +156,13 @@ fn run_again(prepare: impl FnOnce(&mut Command, &Path)) {
     }
     let mut command = Command::new(&program);
     command
-        .args(["identity::", "ending::", "hostile::", "--test-threads=2"])
+        .args([
+            "identity::",
+            "ending::",
+            "hostile::",
+            "bundle_groves::",
+            "--test-threads=2",
+        ])
         .env("TMPDIR", &temp)
         .current_dir("/");
     prepare(&mut command, &program);
