@@ -182,6 +182,11 @@ impl Server {
         Err("no end".into())
     }
 
+    /// A job's own entries and those that it uses.
+    pub fn entries(&self, job: &Job) -> Vec<Entry> {
+        self.exclusive(job).into_values().cloned().collect()
+    }
+
     /// What stands at the paths of a job's own files and those it uses.
     fn exclusive<'a>(&'a self, job: &'a Job) -> BTreeMap<&'a [u8], &'a Entry> {
         let table = &self.tables[&job.manifest.table].entries;
@@ -336,7 +341,7 @@ impl<'a> View<'a> {
         };
         let mut ends: Vec<Option<&'a Entry>> = Vec::new();
         let mut add = |end: Option<&'a Entry>| {
-            if !ends.iter().any(|known| *known == end) {
+            if !ends.contains(&end) {
                 ends.push(end);
             }
         };
