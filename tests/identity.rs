@@ -3,11 +3,12 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
-use support::{Client, Daemon, IncludeServer, Maker, peer, run, scratch, write_tree};
+use support::{Client, Daemon, IncludeServer, Maker, peer, run, run_ok, scratch, write_tree};
 
 /// Read twice it says so; a third time would be an error.
 const TWIN: &str = "#pragma once\n#ifdef TWO\n#error three\n#endif\n#ifdef ONE\n#define TWO 2\n#endif\n#define ONE\n";
@@ -76,11 +77,13 @@ fn products(cwd: &Path, command: &mut Command) -> (Option<i32>, Vec<u8>, String,
     )
 }
 
-fn same_products(compilers: [&str; 2], daemon_environment: &[(&str, &str)]) {
+/// Compiles many lines here and there, in our dialect or by protocol 3.
+fn same_products(compilers: [&str; 2], in_bundles: bool) {
     let dir = scratch();
     make_tree(dir.path());
     let root = dir.path().display().to_string();
-    let daemon = Daemon::start(Maker::Ours, dir.path(), daemon_environment);
+    let view = [("PUMPHOUSE_VIEW", "namespace")];
+    let daemon = Daemon::start(Maker::Ours, dir.path(), &view);
     let include_server = IncludeServer::start(dir.path());
     let tap = support::tap::Tap::before(daemon.port);
     let client = Client::new(
@@ -88,7 +91,11 @@ fn same_products(compilers: [&str; 2], daemon_environment: &[(&str, &str)]) {
         dir.path(),
         &format!("127.0.0.1:{}/4,cpp,lzo", tap.port),
     )
-    .with_include_server(&include_server.socket);
+    .with_include_server(&include_server.socket)
+    .with(
+        "PUMPHOUSE_STOCK_PROTOCOLS",
+        if in_bundles { "0" } else { "1" },
+    );
     let cwd = dir.path().join("src");
     let [c, cxx] = compilers;
     let lines = [
@@ -117,20 +124,93 @@ fn same_products(compilers: [&str; 2], daemon_environment: &[(&str, &str)]) {
         assert_eq!(remote.2, local.2, "{line}: the dependency files differ");
         assert_eq!(remote.3, local.3, "{line}: the diagnostics differ");
     }
-    assert_eq!(tap.versions(), vec!["DIST00000003"; lines.len()]);
+    let opening = if in_bundles {
+        "BNDL00000001"
+    } else {
+        "DIST00000003"
+    };
+    assert_eq!(tap.versions(), vec![opening; lines.len()]);
 }
 
 #[test]
 fn gcc_in_the_namespace_view() {
-    same_products(["gcc", "g++"], &[("PUMPHOUSE_VIEW", "namespace")]);
+    for in_bundles in [true, false] {
+        same_products(["gcc", "g++"], in_bundles);
+    }
 }
 
 #[test]
 fn clang_in_the_namespace_view() {
     if peer("/usr/bin/clang-19").is_some() {
-        same_products(
-            ["clang-19", "clang++-19"],
-            &[("PUMPHOUSE_VIEW", "namespace")],
-        );
+        for in_bundles in [true, false] {
+            same_products(["clang-19", "clang++-19"], in_bundles);
+        }
+    }
+}
+
+/// Everything that a directory holds after a command, but for the sources.
+fn everything(cwd: &Path, command: &mut Command) -> BTreeMap<String, Vec<u8>> {
+    run_ok(command);
+    let names = fs::read_dir(cwd)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let is_new = |path: &std::path::PathBuf| {
+        !["c", "cc", "h"]
+            .iter()
+            .any(|suffix| path.extension() == Some(suffix.as_ref()))
+    };
+    names
+        .filter(is_new)
+        .filter(|path| path.is_file())
+        .map(|path| {
+            let bytes = fs::read(&path).unwrap();
+            fs::remove_file(&path).unwrap();
+            (
+                path.file_name().unwrap().to_string_lossy().into_owned(),
+                bytes,
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn options_with_further_outputs_lose_none() {
+    let dir = scratch();
+    make_tree(dir.path());
+    let daemon = Daemon::start(Maker::Ours, dir.path(), &[]);
+    let include_server = IncludeServer::start(dir.path());
+    let client = Client::new(
+        Maker::Ours,
+        dir.path(),
+        &format!("127.0.0.1:{}/4,cpp,lzo", daemon.port),
+    )
+    .with_include_server(&include_server.socket);
+    let cwd = dir.path().join("src");
+    for options in [
+        "-g -gsplit-dwarf",
+        "--coverage -frandom-seed=1",
+        "-ftest-coverage -fprofile-arcs -frandom-seed=1",
+        "-save-temps",
+        "-save-temps=obj",
+        "-fstack-usage",
+        "-MD -MF out.d -MT one -MT two",
+        "-MD -MF out.d -MQ a$b -MT two",
+        "-Wa,-adhln=out.lst",
+        "-fdump-tree-optimized",
+        "-fopt-info-vec=out.txt",
+        "-fcallgraph-info",
+    ] {
+        let line = format!("gcc -O2 -I../inc {options} -c main.c -o out.o");
+        let words: Vec<&str> = line.split(' ').collect();
+        let mut here = Command::new(words[0]);
+        here.args(&words[1..]).current_dir(&cwd);
+        let local = everything(&cwd, &mut here);
+        let remote = everything(&cwd, &mut client.command(&cwd, &words));
+        let names = |products: &BTreeMap<String, Vec<u8>>| -> Vec<String> {
+            products.keys().cloned().collect()
+        };
+        assert!(local.contains_key("out.o"), "{options}");
+        assert_eq!(names(&remote), names(&local), "{options}");
+        assert!(remote == local, "{options}: the products differ");
     }
 }

@@ -3,82 +3,23 @@
 
 use std::time::{Duration, Instant};
 
-use protocol::command_line::ServerRefusal;
-use protocol::error::WireError;
 use protocol::exit_code::ExitCode;
 use protocol::reply::Reply;
 use protocol::request::Request;
+use protocol::token::Tag;
 use protocol::wait_status::WaitStatus;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::{Instant as Clock, timeout_at};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
 use crate::arguments;
+use crate::bundle;
+use crate::failure::{Done, Failure};
 use crate::house::House;
-use crate::job::{CompileOutcome, JobError};
-use crate::log::{critical, notice};
-use crate::receive::{self, ReceiveError};
+use crate::job::CompileOutcome;
+use crate::log::{notice, shown};
+use crate::receive;
+use crate::reply::{log_cost, send};
 use crate::statistics::Ending;
 use crate::whitelist::CompilerRefusal;
-
-/// Bytes written at a time, each within the time that the peer may be silent.
-const WRITE_BYTES: usize = 256 * 1024;
-
-/// Why a connection was closed without a reply.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    #[error(transparent)]
-    Receive(#[from] ReceiveError),
-    #[error(transparent)]
-    Compiler(#[from] CompilerRefusal),
-    #[error("refused: {0}")]
-    Arguments(ServerRefusal),
-    #[error(transparent)]
-    Job(#[from] JobError),
-    #[error("the client left; its job is dropped")]
-    ClientLeft,
-    #[error("the daemon is stopping; the job is dropped")]
-    Stopping,
-    #[error("compressing the reply failed: {0}")]
-    Reply(tokio::task::JoinError),
-}
-
-impl Failure {
-    /// How the connection is counted, and the number that stock logs as `ret`.
-    fn reaction(&self) -> (Ending, ExitCode) {
-        match self {
-            Self::Receive(
-                ReceiveError::Nothing | ReceiveError::Wire(WireError::Truncated { .. }),
-            ) => (Ending::Other, ExitCode::Truncated),
-            Self::Receive(ReceiveError::Wire(_)) => (Ending::BadRequest, ExitCode::ProtocolError),
-            Self::Receive(ReceiveError::Io(_)) => (Ending::Other, ExitCode::IoError),
-            Self::Receive(ReceiveError::TooSlow { .. }) => (Ending::Other, ExitCode::Timeout),
-            Self::Receive(ReceiveError::NoMemory(_)) => (Ending::Overload, ExitCode::Busy),
-            Self::Compiler(_) | Self::Arguments(_) => (Ending::Other, ExitCode::DistccFailed),
-            Self::Job(_) | Self::Reply(_) => (Ending::Other, ExitCode::IoError),
-            Self::ClientLeft => (Ending::ClientDisconnected, ExitCode::IoError),
-            Self::Stopping => (Ending::Other, ExitCode::Gone),
-        }
-    }
-
-    /// Says it, as loud as it matters.
-    fn log(&self, peer: &str) {
-        match self {
-            Self::Receive(ReceiveError::Nothing) | Self::ClientLeft | Self::Stopping => {
-                tracing::info!("{peer}: {self}");
-            }
-            Self::Compiler(_) | Self::Arguments(_) => critical!("{peer}: {self}"),
-            _ => tracing::error!("{peer}: {self}"),
-        }
-    }
-}
-
-/// A job that came to an end of its own.
-struct Done {
-    ending: Ending,
-    status: WaitStatus,
-    compiler: String,
-    source: String,
-}
 
 /// Serves one client. Returns the exit code of a process that serves no other.
 pub(crate) async fn serve<R, W>(house: &House, peer: &str, mut reader: R, mut writer: W) -> u8
@@ -156,8 +97,18 @@ where
     W: AsyncWrite + Unpin,
 {
     let settings = &house.settings;
+    let first = tokio::select! {
+        first = receive::first_bytes(reader, settings.io_timeout) => first?,
+        () = house.stopping() => return Err(Failure::Stopping),
+    };
+    // Without a store this daemon hangs up on the dialect, as stock's does: the client goes on by protocol 3.
+    if let Some(shelf) = &settings.shelf
+        && first.starts_with(&Tag::BNDL.0)
+    {
+        return bundle::converse(house, shelf, peer, first, reader, writer).await;
+    }
     let (request, _memory) = tokio::select! {
-        received = receive::request(reader, settings.limits, &house.budget, settings.io_timeout) => received?,
+        received = receive::request(reader, first, settings.limits, &house.budget, settings.io_timeout) => received?,
         () = house.stopping() => return Err(Failure::Stopping),
     };
     tracing::debug!("{peer}: {}", shown_command(&request));
@@ -168,7 +119,7 @@ where
             tracing::error!("{peer}: {refusal}");
             let reply = not_installed(&request, &refusal);
             let status = reply.status;
-            send(house, peer, reply, writer).await?;
+            send(house, peer, move || reply.encode(), writer).await?;
             let source = String::new();
             return Ok(Done {
                 ending: Ending::CompileError,
@@ -196,14 +147,7 @@ where
     };
     let finished = settings.workshop.run(request, &compiler, cancelled).await?;
     drop(slot);
-    tracing::debug!(
-        "{peer}: view {}, wall {} ms, user {} ms, system {} ms, {} KiB",
-        finished.view,
-        finished.wall.as_millis(),
-        finished.usage.user.as_millis(),
-        finished.usage.system.as_millis(),
-        finished.usage.max_rss_kib,
-    );
+    log_cost(peer, &finished);
     let ending = match finished.outcome {
         CompileOutcome::Ok => Ending::CompileOk,
         CompileOutcome::Error => Ending::CompileError,
@@ -212,7 +156,8 @@ where
         CompileOutcome::Disconnected => return Err(Failure::ClientLeft),
     };
     let status = finished.reply.status;
-    send(house, peer, finished.reply, writer).await?;
+    let reply = finished.reply;
+    send(house, peer, move || reply.encode(), writer).await?;
     Ok(Done {
         ending,
         status,
@@ -237,45 +182,6 @@ fn not_installed(request: &Request, refusal: &CompilerRefusal) -> Reply {
         object: Vec::new(),
         dependencies: None,
     }
-}
-
-/// Writes a reply. A client that leaves meanwhile has what it wanted, or is gone: no failure of the job's.
-async fn send<W: AsyncWrite + Unpin>(
-    house: &House,
-    peer: &str,
-    reply: Reply,
-    writer: &mut W,
-) -> Result<(), Failure> {
-    // Compressing a large object takes long enough to keep it off the threads that serve connections.
-    let bytes = tokio::task::spawn_blocking(move || reply.encode())
-        .await
-        .map_err(Failure::Reply)?;
-    let start = Clock::now();
-    let io_timeout = house.settings.io_timeout;
-    let latest = receive::deadline(start, io_timeout, bytes.len() as u64);
-    let write = async {
-        for chunk in bytes.chunks(WRITE_BYTES) {
-            let chunk_latest = latest.min(Clock::now() + io_timeout);
-            timeout_at(chunk_latest, writer.write_all(chunk)).await??;
-        }
-        timeout_at(latest, writer.flush()).await??;
-        timeout_at(latest, writer.shutdown()).await??;
-        Ok::<(), std::io::Error>(())
-    };
-    tokio::select! {
-        written = write => {
-            if let Err(error) = written {
-                tracing::info!("{peer}: sending the reply ended early: {error}");
-            }
-        }
-        () = house.stopping() => tracing::info!("{peer}: sending the reply ended early: stopping"),
-    }
-    Ok(())
-}
-
-/// Bytes for a person.
-fn shown(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn shown_command(request: &Request) -> String {

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::access::Access;
 use crate::receive::Budget;
+use crate::shelf::Shelf;
 use crate::statistics::Statistics;
 use crate::whitelist::Whitelist;
 use crate::workshop::Workshop;
@@ -25,6 +26,8 @@ pub const REQUEST_MEMORY: u64 = 2 << 30;
 pub struct HouseSettings {
     /// Where jobs run.
     pub workshop: Workshop,
+    /// What is kept for jobs in the bundle dialect; none where it is not spoken.
+    pub shelf: Option<Arc<Shelf>>,
     /// Which compilers clients may name.
     pub whitelist: Whitelist,
     /// Which clients are served.

@@ -11,13 +11,17 @@ mod program;
 // The service: many clients side by side.
 pub mod access;
 pub mod arguments;
+mod bundle;
 mod connection;
+mod failure;
 mod house;
 mod inetd;
 mod log;
 mod page;
 mod receive;
+mod reply;
 mod service;
+pub mod shelf;
 pub mod statistics;
 pub mod whitelist;
 

@@ -228,6 +228,11 @@ impl Visit for Reader {
     }
 }
 
+/// Bytes for a person.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

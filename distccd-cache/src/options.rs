@@ -23,6 +23,17 @@ pub const DEFAULT_PORT: u16 = 3632;
 /// The default port of the statistics page.
 pub const DEFAULT_STATS_PORT: u16 = 3633;
 
+/// How much alike a client's compiler and this server's must be; see `protocol::identity::Policy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum SameCompiler {
+    /// Release, target, defaults and assembler.
+    Alike,
+    /// Also how it was configured.
+    Described,
+    /// Also the bytes of its programs and libraries.
+    Exact,
+}
+
 /// distccd's command line.
 #[derive(Clone, Debug, Parser)]
 #[command(
@@ -129,6 +140,17 @@ pub struct Options {
     #[arg(long, value_name = "DIR", help_heading = "Jobs")]
     pub sysroot: Option<PathBuf>,
 
+    /// Keep clients' files in this directory, so that they cross the wire once (default: a directory of this run's own in TMPDIR)
+    #[arg(long, value_name = "DIR", help_heading = "Cache")]
+    pub cache_dir: Option<PathBuf>,
+    /// Keep at most so many bytes; K, M, G and T stand for powers of 1024
+    #[arg(long, value_name = "SIZE", default_value = "5G", help_heading = "Cache", value_parser = size)]
+    pub cache_size: u64,
+
+    /// When this server's compiler counts as the client's: built alike, the same by all that it says of itself, or with the same bytes
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = SameCompiler::Described, help_heading = "Security")]
+    pub same_compiler: SameCompiler,
+
     /// User to become when started by root (default: distcc, distccd or nobody)
     #[arg(long, value_name = "USER", help_heading = "Security")]
     pub user: Option<OsString>,
@@ -158,6 +180,25 @@ pub struct Options {
     /// Words that are no options
     #[arg(hide = true)]
     pub ignored: Vec<OsString>,
+}
+
+/// A number of bytes.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" | "B" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        "T" | "TB" | "TIB" => 40,
+        unit => return Err(format!("{unit} is no unit: use K, M, G or T")),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| "not a number of bytes".to_owned())?;
+    number
+        .checked_mul(1 << shift)
+        .ok_or_else(|| "too large".to_owned())
 }
 
 impl Options {
@@ -237,6 +278,12 @@ mod tests {
             "--oom-score-adj=500",
             "--sysroot /opt",
             "--sysroot=/opt",
+            "--same-compiler exact",
+            "--same-compiler=alike",
+            "--cache-dir /x",
+            "--cache-dir=/x",
+            "--cache-size 10G",
+            "--cache-size=512M",
             "--user nobody",
             "--user=nobody",
             "--enable-tcp-insecure",
@@ -273,6 +320,9 @@ mod tests {
             "--stats-port 0",
             "--job-lifetime -1",
             "--lifetime soon",
+            "--cache-size much",
+            "--cache-size 5X",
+            "--cache-size 99999999999T",
             "--oom-score-adj 1001",
             "--daemon --inetd",
             "--daemon=yes",

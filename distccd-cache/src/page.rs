@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::house::House;
 use crate::statistics::{Ending, Snapshot};
+use crate::store::Statistics as Stored;
 
 /// How long a reader may take to ask, and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,7 +39,9 @@ pub(crate) async fn serve(house: &House, peer: &str, mut stream: TcpStream) {
         let snapshot = house.statistics.snapshot();
         let temp_dir = house.settings.temp_dir.clone();
         let machine = tokio::task::spawn_blocking(move || Machine::now(&temp_dir)).await?;
-        let page = render(&snapshot, house.settings.jobs, &machine);
+        let shelf = house.settings.shelf.as_ref();
+        let store = shelf.map(|shelf| shelf.store.statistics());
+        let page = render(&snapshot, house.settings.jobs, &machine, store.as_ref());
         stream.write_all(page.as_bytes()).await?;
         stream.shutdown().await
     };
@@ -71,7 +74,7 @@ async fn read_request(stream: &mut TcpStream) -> std::io::Result<()> {
 }
 
 /// The whole answer.
-fn render(snapshot: &Snapshot, jobs: usize, machine: &Machine) -> String {
+fn render(snapshot: &Snapshot, jobs: usize, machine: &Machine, store: Option<&Stored>) -> String {
     let mut page = String::from(
         "HTTP/1.0 200 OK\nContent-Type: text/plain\nConnection: close\n\nargv /distccd\n<distccstats>\n",
     );
@@ -122,6 +125,17 @@ fn render(snapshot: &Snapshot, jobs: usize, machine: &Machine) -> String {
     }
     line("dcc_free_space", &format!("{} MB", machine.free_space_mib));
     line("dcc_free_mem", &format!("{} MB", machine.free_memory_mib));
+    // Ours, behind all of stock's.
+    if let Some(store) = store {
+        line("dcc_store_blobs", &store.blobs);
+        line("dcc_store_bytes", &store.bytes);
+        line("dcc_store_puts", &store.puts);
+        line("dcc_store_put_bytes", &store.put_bytes);
+        line("dcc_store_already_there", &store.already_there);
+        line("dcc_store_uploads_shared", &store.claims_shared);
+        line("dcc_store_evicted", &store.evicted);
+        line("dcc_store_damaged", &store.damaged);
+    }
     page.push_str("</distccstats>\n");
     page
 }
@@ -281,7 +295,9 @@ mod tests {
             "</distccstats>",
         ];
         assert_eq!(
-            render(&snapshot, 6, &machine).lines().collect::<Vec<_>>(),
+            render(&snapshot, 6, &machine, None)
+                .lines()
+                .collect::<Vec<_>>(),
             expected
         );
     }

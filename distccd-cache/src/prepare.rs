@@ -1,6 +1,6 @@
 //! From a request to a running compiler. Owns a job's directory and files until they are collected.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use crate::rewrite;
 use crate::tree::{JobDir, Layout, Tree};
 use crate::view::namespace::Plan;
 use crate::view::{Unsuited, View};
-use crate::workshop::{Shared, ViewPolicy, Workshop};
+use crate::workshop::{Shared, ViewPolicy};
 
 /// A job whose compiler was started.
 /// Fields are dropped in this order.
@@ -281,19 +281,7 @@ impl Launching<'_> {
         new_root: Option<NewRoot>,
     ) -> Result<Launch, Failure> {
         let settings = &self.shared.settings;
-        let mut path = self
-            .compiler
-            .parent()
-            .unwrap_or(Path::new("/"))
-            .as_os_str()
-            .to_owned();
-        path.push(":");
-        path.push(
-            settings
-                .compiler_path
-                .as_deref()
-                .unwrap_or(OsStr::new(Workshop::DEFAULT_PATH)),
-        );
+        let path = self.shared.program_path(self.compiler);
         let fixed = [
             (OsString::from("PATH"), path),
             (OsString::from("TMPDIR"), temp_dir.as_os_str().to_owned()),

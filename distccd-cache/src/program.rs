@@ -7,12 +7,13 @@
 use std::ffi::OsStr;
 use std::io;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode as ProcessExit;
 use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::exit_code::ExitCode;
+use protocol::identity::Policy;
 use protocol::limits::Limits;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -24,9 +25,10 @@ use crate::house::{House, HouseSettings, MAX_CONNECTIONS};
 use crate::inetd;
 use crate::listen::{self, ListenError};
 use crate::log::{self, Severity, Sink, notice};
-use crate::options::Options;
+use crate::options::{Options, SameCompiler};
 use crate::privileges::{self, PrivilegesError};
 use crate::service;
+use crate::shelf::{Shelf, StorePlace};
 use crate::whitelist::{Whitelist, WhitelistError};
 use crate::workshop::{ViewPolicy, Workshop, WorkshopError, WorkshopSettings};
 
@@ -149,7 +151,15 @@ fn run(options: Options) -> Result<u8, StartError> {
         }
     };
     let jobs = jobs(&options);
-    let prepared = match prepare(&options, &environment, view, access, whitelist, jobs) {
+    let prepared = match prepare(
+        &options,
+        &environment,
+        view,
+        access,
+        whitelist,
+        jobs,
+        is_inetd,
+    ) {
         Ok(prepared) => prepared,
         Err(error) => {
             // Before the process that was started ends, so that its message is its own.
@@ -162,6 +172,8 @@ fn run(options: Options) -> Result<u8, StartError> {
         runtime,
         end,
         house,
+        shelf,
+        place,
         pid_file,
     } = prepared;
     let end = end.or_after(options.lifetime.map(Duration::from_secs));
@@ -183,6 +195,10 @@ fn run(options: Options) -> Result<u8, StartError> {
     };
     // A thread may be blocked in reading standard input for ever; it has nothing left to do.
     runtime.shutdown_background();
+    if let Some(shelf) = shelf {
+        shelf.store.close();
+    }
+    drop(place);
     drop(pid_file);
     code
 }
@@ -213,6 +229,8 @@ struct Prepared {
     runtime: Runtime,
     end: End,
     house: Arc<House>,
+    shelf: Option<Arc<Shelf>>,
+    place: Option<StorePlace>,
     pid_file: Option<PidFile>,
 }
 
@@ -224,6 +242,7 @@ fn prepare(
     access: Access,
     whitelist: Whitelist,
     jobs: usize,
+    is_inetd: bool,
 ) -> Result<Prepared, StartError> {
     let runtime = Runtime::new().map_err(system("start threads"))?;
     let end = {
@@ -237,8 +256,14 @@ fn prepare(
         .canonicalize()
         .map_err(system("find the temporary directory"))?;
     let sysroot = options.sysroot.as_ref().map(std::path::absolute);
+    // A daemon for one job would get every file anew.
+    let (place, shelf) = match is_inetd {
+        true => (None, None),
+        false => open_shelf(options, &temp_dir),
+    };
     let house = House::new(HouseSettings {
         workshop,
+        shelf: shelf.clone(),
         whitelist,
         access,
         jobs,
@@ -262,8 +287,37 @@ fn prepare(
         runtime,
         end,
         house,
+        shelf,
+        place,
         pid_file,
     })
+}
+
+/// The store of files, without which the daemon goes on by stock's protocols.
+fn open_shelf(options: &Options, temp_dir: &Path) -> (Option<StorePlace>, Option<Arc<Shelf>>) {
+    let given = options.cache_dir.as_deref();
+    let place = match StorePlace::new(given, options.cache_size, temp_dir) {
+        Ok(place) => place,
+        Err(error) => {
+            tracing::error!("no store of clients' files: {error}; jobs go by stock's protocols");
+            return (None, None);
+        }
+    };
+    match place.open() {
+        Ok(store) => {
+            notice!("clients' files are kept in {place}");
+            let policy = match options.same_compiler {
+                SameCompiler::Alike => Policy::Alike,
+                SameCompiler::Described => Policy::Described,
+                SameCompiler::Exact => Policy::Exact,
+            };
+            (Some(place), Some(Arc::new(Shelf::new(store, policy))))
+        }
+        Err(error) => {
+            tracing::error!("{error}; jobs go by stock's protocols");
+            (None, None)
+        }
+    }
 }
 
 async fn serve_network(

@@ -17,7 +17,7 @@ const PERMIT_BYTES: u64 = 1024;
 const PERMITS_AT_A_TIME: u64 = 256;
 
 /// Bytes read at a time.
-const BUFFER_BYTES: usize = 64 * 1024;
+pub(crate) const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Bytes a second that a peer must reach on average after its first silence of `io_timeout`; far below a modem's, and
 /// enough that nobody can hold a connection for ever with a byte now and then.
@@ -33,6 +33,36 @@ impl Budget {
         Self(Semaphore::new(
             usize::try_from(bytes / PERMIT_BYTES).unwrap_or(Semaphore::MAX_PERMITS),
         ))
+    }
+
+    /// Waits for memory, but not for ever.
+    pub(crate) async fn hold(
+        &self,
+        bytes: u64,
+        io_timeout: Duration,
+    ) -> Result<SemaphorePermit<'_>, ReceiveError> {
+        let permits = u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX);
+        match timeout(io_timeout, self.0.acquire_many(permits)).await {
+            Ok(Ok(permit)) => Ok(permit),
+            // The semaphore is never closed; a closed one would have no memory either.
+            Ok(Err(_)) | Err(_) => Err(ReceiveError::NoMemory(io_timeout)),
+        }
+    }
+
+    /// Adds to what is held until it is enough for so many bytes.
+    pub(crate) async fn extend<'a>(
+        &'a self,
+        held: &mut SemaphorePermit<'a>,
+        bytes: u64,
+        io_timeout: Duration,
+    ) -> Result<(), ReceiveError> {
+        if bytes.div_ceil(PERMIT_BYTES) > held.num_permits() as u64 {
+            held.merge(
+                self.hold(PERMITS_AT_A_TIME * PERMIT_BYTES, io_timeout)
+                    .await?,
+            );
+        }
+        Ok(())
     }
 }
 
@@ -66,36 +96,80 @@ pub(crate) fn deadline(start: Instant, io_timeout: Duration, bytes: u64) -> Inst
     start + io_timeout + Duration::from_millis(bytes.saturating_mul(1000) / SLOWEST_RATE)
 }
 
-/// Reads a request to its end, and the permits for its memory, which the caller keeps as long as the request.
+/// The first bytes that a client sends, at least as many as a tag has: they say which dialect it speaks.
+pub(crate) async fn first_bytes<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    io_timeout: Duration,
+) -> Result<Vec<u8>, ReceiveError> {
+    let start = Instant::now();
+    let mut bytes = Vec::new();
+    while bytes.len() < 4 {
+        let received = bytes.len() as u64;
+        if read_more(reader, &mut bytes, start, received, io_timeout).await? == 0 {
+            return match received {
+                0 => Err(ReceiveError::Nothing),
+                _ => Err(WireError::Truncated {
+                    expected: "a request",
+                }
+                .into()),
+            };
+        }
+    }
+    Ok(bytes)
+}
+
+/// Appends what comes next; the number of bytes, 0 at the end of the stream. `received` is what came since `start`.
+pub(crate) async fn read_more<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    bytes: &mut Vec<u8>,
+    start: Instant,
+    received: u64,
+    io_timeout: Duration,
+) -> Result<usize, ReceiveError> {
+    let latest = deadline(start, io_timeout, received).min(Instant::now() + io_timeout);
+    let old = bytes.len();
+    bytes.resize(old + BUFFER_BYTES, 0);
+    let read = timeout_at(latest, reader.read(&mut bytes[old..])).await;
+    let count = match &read {
+        Ok(Ok(count)) => *count,
+        _ => 0,
+    };
+    bytes.truncate(old + count);
+    match read {
+        Err(_) => Err(ReceiveError::TooSlow {
+            received,
+            after: start.elapsed(),
+        }),
+        Ok(read) => Ok(read?),
+    }
+}
+
+/// Reads a request to its end, of which `bytes` came already, and the permits for its memory, which the caller keeps as long as the request.
 pub(crate) async fn request<'budget, R: AsyncRead + Unpin>(
     reader: &mut R,
+    mut bytes: Vec<u8>,
     limits: Limits,
     budget: &'budget Budget,
     io_timeout: Duration,
 ) -> Result<(Request, SemaphorePermit<'budget>), ReceiveError> {
     let start = Instant::now();
     let mut decoder = RequestDecoder::new(limits);
-    let mut buffer = vec![0; BUFFER_BYTES];
-    let mut received = 0u64;
-    let mut held = acquire(budget, 0, io_timeout).await?;
+    let mut received = bytes.len() as u64;
+    let mut held = budget.hold(0, io_timeout).await?;
     loop {
-        let needed = (received + BUFFER_BYTES as u64).div_ceil(PERMIT_BYTES);
-        if needed > held.num_permits() as u64 {
-            held.merge(acquire(budget, PERMITS_AT_A_TIME, io_timeout).await?);
+        let used = decoder.feed(&bytes)?;
+        if used < bytes.len() {
+            return Err(WireError::TrailingBytes(bytes.len() - used).into());
         }
-        let latest = deadline(start, io_timeout, received).min(Instant::now() + io_timeout);
-        let count = match timeout_at(latest, reader.read(&mut buffer)).await {
-            Err(_) => {
-                return Err(ReceiveError::TooSlow {
-                    received,
-                    after: start.elapsed(),
-                });
-            }
-            Ok(count) => count?,
-        };
+        if decoder.is_complete() {
+            return Ok((decoder.finish()?, held));
+        }
+        bytes.clear();
+        let wanted = received + BUFFER_BYTES as u64;
+        budget.extend(&mut held, wanted, io_timeout).await?;
+        let count = read_more(reader, &mut bytes, start, received, io_timeout).await?;
         if count == 0 {
             return Err(match decoder.finish() {
-                _ if received == 0 => ReceiveError::Nothing,
                 Err(error) => error.into(),
                 Ok(_) => WireError::Truncated {
                     expected: "a request",
@@ -104,26 +178,6 @@ pub(crate) async fn request<'budget, R: AsyncRead + Unpin>(
             });
         }
         received += count as u64;
-        let used = decoder.feed(&buffer[..count])?;
-        if used < count {
-            return Err(WireError::TrailingBytes(count - used).into());
-        }
-        if decoder.is_complete() {
-            return Ok((decoder.finish()?, held));
-        }
-    }
-}
-
-async fn acquire(
-    budget: &Budget,
-    permits: u64,
-    io_timeout: Duration,
-) -> Result<SemaphorePermit<'_>, ReceiveError> {
-    let permits = u32::try_from(permits).unwrap_or(u32::MAX);
-    match timeout(io_timeout, budget.0.acquire_many(permits)).await {
-        Ok(Ok(permit)) => Ok(permit),
-        // The semaphore is never closed; a closed one would have no memory either.
-        Ok(Err(_)) | Err(_) => Err(ReceiveError::NoMemory(io_timeout)),
     }
 }
 
@@ -146,7 +200,9 @@ mod tests {
     }
 
     async fn receive(bytes: &[u8], budget: &Budget) -> Result<Request, ReceiveError> {
-        let received = request(&mut &*bytes, Limits::DEFAULT, budget, SECOND).await;
+        let mut reader = bytes;
+        let first = first_bytes(&mut reader, SECOND).await?;
+        let received = request(&mut reader, first, Limits::DEFAULT, budget, SECOND).await;
         received.map(|(request, _permit)| request)
     }
 
@@ -157,7 +213,7 @@ mod tests {
         let bytes = sample().encode();
         assert_eq!(receive(&bytes, &budget).await.unwrap(), sample());
         assert_eq!(budget.0.available_permits(), free);
-        let (_, held) = request(&mut &*bytes, Limits::DEFAULT, &budget, SECOND)
+        let (_, held) = request(&mut &*bytes, Vec::new(), Limits::DEFAULT, &budget, SECOND)
             .await
             .unwrap();
         assert!(held.num_permits() as u64 * PERMIT_BYTES >= bytes.len() as u64);
@@ -194,7 +250,7 @@ mod tests {
     async fn a_silent_and_a_dripping_peer_are_given_up() {
         let budget = Budget::new(1 << 20);
         let (mut peer, mut ours) = tokio::io::duplex(64);
-        let error = request(&mut ours, Limits::DEFAULT, &budget, SECOND)
+        let error = request(&mut ours, Vec::new(), Limits::DEFAULT, &budget, SECOND)
             .await
             .unwrap_err();
         assert!(
@@ -210,7 +266,7 @@ mod tests {
                 tokio::time::sleep(SECOND / 2).await;
             }
         });
-        let error = request(&mut ours, Limits::DEFAULT, &budget, SECOND)
+        let error = request(&mut ours, Vec::new(), Limits::DEFAULT, &budget, SECOND)
             .await
             .unwrap_err();
         assert!(
@@ -231,7 +287,7 @@ mod tests {
     async fn a_request_waits_for_memory_but_not_for_ever() {
         let budget = Budget::new(300 * 1024);
         let bytes = sample().encode();
-        let first = request(&mut &*bytes, Limits::DEFAULT, &budget, SECOND)
+        let first = request(&mut &*bytes, Vec::new(), Limits::DEFAULT, &budget, SECOND)
             .await
             .unwrap();
         let error = receive(&bytes, &budget).await.unwrap_err();

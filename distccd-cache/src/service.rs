@@ -151,6 +151,7 @@ mod tests {
     fn house(temp_dir: &std::path::Path, connections: usize) -> Arc<House> {
         House::new(HouseSettings {
             workshop: Workshop::new(WorkshopSettings::new(temp_dir.to_owned())).unwrap(),
+            shelf: None,
             whitelist: Whitelist::open(None),
             access: Access::new(&[], true).unwrap(),
             jobs: 1,

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use protocol::bundle::entry::Entry;
+use protocol::bundle::indices::Indices;
 use protocol::bundle::table::{Link, TableId, next_link};
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -18,6 +19,8 @@ const ENTRIES_KEPT: usize = 1 << 21;
 pub struct Table {
     id: TableId,
     rows: RwLock<Rows>,
+    /// A bit for each entry whose content was here when it was last looked for. Only a hint: it may have gone since.
+    provided: RwLock<Vec<u64>>,
     /// Held while a client extends it: others wait instead of sending the same.
     pub growing: AsyncMutex<()>,
     serial: u64,
@@ -40,6 +43,7 @@ impl Table {
         Self {
             id,
             rows: RwLock::default(),
+            provided: RwLock::default(),
             growing: AsyncMutex::new(()),
             serial: NEXT.fetch_add(1, Ordering::Relaxed),
         }
@@ -83,6 +87,33 @@ impl Table {
             let known = |index: u32| Some((index, Arc::clone(rows.entries.get(index as usize)?)));
             indices.filter_map(known).collect()
         })
+    }
+
+    /// Those of some indices whose content was never seen here.
+    #[must_use]
+    pub fn not_provided(&self, indices: &Indices) -> Vec<u32> {
+        let provided = self.provided.read().unwrap_or_else(PoisonError::into_inner);
+        let lacks = |index: &u32| {
+            let word = provided.get(*index as usize / 64).copied().unwrap_or(0);
+            word & (1 << (index % 64)) == 0
+        };
+        indices.iter().filter(lacks).collect()
+    }
+
+    /// Notes whether the content of an entry is here.
+    pub fn set_provided(&self, index: u32, here: bool) {
+        let mut provided = self
+            .provided
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let at = index as usize / 64;
+        if provided.len() <= at {
+            provided.resize(at + 1, 0);
+        }
+        match here {
+            true => provided[at] |= 1 << (index % 64),
+            false => provided[at] &= !(1 << (index % 64)),
+        }
     }
 
     /// The link at a length; `None` when the table is shorter.

@@ -1,7 +1,7 @@
 //! Where and how jobs run. Owns the settings and what was found out about the system at start; both never change.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -162,6 +162,11 @@ impl Workshop {
         &self.shared.own_files
     }
 
+    /// The `PATH` that a compiler gets: its own directory first.
+    pub(crate) fn program_path(&self, compiler: &Path) -> OsString {
+        self.shared.program_path(compiler)
+    }
+
     /// The view that jobs get, and why, as a line for the log.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -174,5 +179,20 @@ impl Workshop {
                 format!("jobs see the client's files below a temporary root, because {why}")
             }
         }
+    }
+}
+
+impl Shared {
+    /// The `PATH` that a compiler gets: its own directory first.
+    pub(crate) fn program_path(&self, compiler: &Path) -> OsString {
+        let mut path = compiler
+            .parent()
+            .unwrap_or(Path::new("/"))
+            .as_os_str()
+            .to_owned();
+        path.push(":");
+        let configured = self.settings.compiler_path.as_deref();
+        path.push(configured.unwrap_or(OsStr::new(Workshop::DEFAULT_PATH)));
+        path
     }
 }

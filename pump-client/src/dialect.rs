@@ -3,7 +3,7 @@
 //! A stock server hangs up on the dialect's first token. So that not every job has to find that out, the host is marked for a while:
 //! `state/stock_HOST`, an empty file whose modification time is the moment when it was found out. Nobody else reads it.
 
-use crate::host_list::Host;
+use crate::host_list::{Host, Place};
 use crate::log;
 use crate::state_directory::StateDirectory;
 use std::ffi::OsString;
@@ -27,9 +27,12 @@ impl Dialects {
         Self { directory }
     }
 
-    /// Whether the host speaks stock's protocols only, as far as is known.
+    /// Whether the host speaks stock's protocols only, as far as is known. Behind ssh there is a daemon for one job, which keeps nothing.
     #[must_use]
     pub fn is_stock(&self, host: &Host) -> bool {
+        if matches!(host.place, Place::Ssh { .. }) {
+            return true;
+        }
         let age = self
             .mark(host)
             .and_then(|path| std::fs::metadata(path).ok()?.modified().ok())

@@ -7,7 +7,6 @@
 use crate::environment::Environment;
 use crate::frames::Incoming;
 use crate::log;
-use crate::trouble::Trouble;
 use protocol::bundle::{Frame, put_frame};
 use protocol::error::WireError;
 use protocol::include_dialogue::{
@@ -178,12 +177,12 @@ impl Conversation {
     /// Passes on what a server lacks, `need` being that server's own words, message by message.
     ///
     /// # Errors
-    /// [`Trouble::IncludeServer`], and those of `pass_on`.
-    pub fn give(
+    /// See [`IncludeServerError`], and those of `pass_on`.
+    pub fn give<E: From<IncludeServerError>>(
         &mut self,
         need: &[u8],
-        mut pass_on: impl FnMut(&[u8]) -> Result<(), Trouble>,
-    ) -> Result<(), Trouble> {
+        mut pass_on: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut message = Vec::with_capacity(need.len() + 16);
         put_frame(&mut message, Tag::NEED, need);
         self.send(&message)?;

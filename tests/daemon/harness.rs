@@ -284,11 +284,14 @@ impl Daemon {
         wait_for(&mut self.child)
     }
 
-    /// What is left in the daemon's temporary directory.
+    /// What jobs left in the daemon's temporary directory. Its store and its groves live there as long as it does.
     pub fn leftovers(&self) -> Vec<String> {
         let entries = fs::read_dir(self.path("tmp")).unwrap();
         entries
             .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .filter(|name| {
+                !name.starts_with("distccd_store_") && !name.starts_with("distccd_grove_")
+            })
             .collect()
     }
 }

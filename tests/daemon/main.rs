@@ -3,6 +3,7 @@
 
 mod harness;
 
+mod bundles;
 mod ending;
 mod hostile;
 mod serving;

@@ -135,6 +135,16 @@ pub struct Daemon {
 impl Daemon {
     /// Starts a daemon; `dir` holds its log and its temporary files.
     pub fn start(maker: Maker, dir: &Path, environment: &[(&str, &str)]) -> Self {
+        Self::start_with(maker, dir, environment, &[])
+    }
+
+    /// Starts it with more options.
+    pub fn start_with(
+        maker: Maker,
+        dir: &Path,
+        environment: &[(&str, &str)],
+        options: &[&str],
+    ) -> Self {
         for _ in 0..5 {
             let port = free_port();
             let home = dir.join(format!("daemon-{port}"));
@@ -163,12 +173,13 @@ impl Daemon {
                     "--log-file",
                 ])
                 .arg(&log)
+                .args(options)
                 .env("TMPDIR", &home)
-                .stdin(Stdio::null())
-                .envs(environment.iter().copied());
+                .stdin(Stdio::null());
             if maker == Maker::Ours {
                 command.env("DISTCC_CMDLIST", command_list(&home));
             }
+            command.envs(environment.iter().copied());
             let mut daemon = Self {
                 child: command.spawn().unwrap(),
                 port,

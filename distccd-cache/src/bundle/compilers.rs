@@ -1,0 +1,109 @@
+//! Which of this server's compilers is the client's.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use protocol::bundle::refusal::{Refusal, RefusalKind};
+use protocol::bundle::setting::Platform;
+use protocol::command_line::{CommandLine, Word, strip_version_suffix};
+use protocol::identity::Identity;
+use toolchain::{Language, Question};
+
+use super::exchange::unsuited;
+use crate::failure::Failure;
+use crate::house::House;
+use crate::shelf::Shelf;
+
+/// The program to run for a job: of the names under which the client knows its compiler, the first that is the same one here.
+pub(super) async fn find(
+    house: &House,
+    shelf: &Arc<Shelf>,
+    argv: &[Word],
+    platform: &Platform,
+) -> Result<PathBuf, Failure> {
+    let (wanted, _) = Identity::decode(&platform.identity)
+        .map_err(|_| unsuited("the client does not say which compiler it has"))?;
+    let mut first_refusal = None;
+    let mut found = Vec::new();
+    for name in names(&argv[0], platform) {
+        let compiler = match house.settings.whitelist.admit(name) {
+            Ok(compiler) => compiler,
+            Err(refusal) => {
+                first_refusal.get_or_insert(refusal);
+                continue;
+            }
+        };
+        match identify(house, shelf, argv, &compiler).await? {
+            Ok(identity) if identity.agrees(&wanted, shelf.policy) => return Ok(compiler),
+            Ok(identity) => found.push(identity.banner.clone()),
+            Err(why) => found.push(why),
+        }
+    }
+    if let (true, Some(refusal)) = (found.is_empty(), first_refusal) {
+        return Err(refusal.into());
+    }
+    found.dedup();
+    Err(Failure::Refused(Refusal {
+        kind: RefusalKind::Compiler,
+        text: format!(
+            "the client compiles with {}, this server has {}",
+            wanted.banner,
+            found.join("; ")
+        ),
+    }))
+}
+
+/// Names under which the client's compiler may be here: as the client calls it, as its include server knows it, and plainly (`gcc` for
+/// `x86_64-linux-gnu-gcc-12`). Which one it is, its identity tells.
+fn names<'a>(typed: &'a Word, platform: &'a Platform) -> Vec<&'a [u8]> {
+    let mut names: Vec<&[u8]> = vec![typed];
+    names.extend(platform.names.iter().map(Vec::as_slice));
+    let plain = |name: &&'a [u8]| {
+        let name = strip_version_suffix(name);
+        let start = name.iter().rposition(|byte| b"-/".contains(byte));
+        &name[start.map_or(0, |at| at + 1)..]
+    };
+    let plain: Vec<&[u8]> = names.iter().map(plain).collect();
+    let mut known = HashSet::new();
+    names.extend(plain);
+    names.retain(|name| known.insert(*name));
+    names
+}
+
+/// Who a compiler of ours is; or why that is not known.
+async fn identify(
+    house: &House,
+    shelf: &Arc<Shelf>,
+    argv: &[Word],
+    compiler: &Path,
+) -> Result<Result<Arc<Identity>, String>, Failure> {
+    let (shelf, compiler) = (Arc::clone(shelf), compiler.to_owned());
+    let argv = argv.to_vec();
+    // Where it will find its assembler.
+    let environment = [(
+        OsString::from("PATH"),
+        house.settings.workshop.program_path(&compiler),
+    )];
+    let ask = move || {
+        let command = CommandLine::parse(&argv);
+        let language = command
+            .language()
+            .map_or(Language::C, |language| language.language);
+        let question = Question {
+            compiler: &compiler,
+            language,
+            external_assembler: argv.iter().any(|word| word == b"-fno-integrated-as"),
+            environment: &environment,
+        };
+        shelf
+            .identities
+            .identity(&question)
+            .map_err(|error| error.to_string())
+    };
+    // The first question starts the compiler.
+    tokio::task::spawn_blocking(ask)
+        .await
+        .map_err(Failure::Reply)
+}

@@ -1,0 +1,12 @@
+//! Jobs in the bundle dialect, from a client's offer to our reply. In reading order:
+
+// One conversation.
+mod conversation;
+mod exchange;
+mod supply;
+
+mod compilers;
+
+mod frames;
+
+pub(crate) use conversation::converse;

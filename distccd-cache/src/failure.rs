@@ -1,0 +1,78 @@
+//! How serving a client ends: with a reply, or for one of these reasons. Owns the table of what each means.
+
+use protocol::bundle::refusal::{Refusal, RefusalKind};
+use protocol::command_line::ServerRefusal;
+use protocol::error::WireError;
+use protocol::exit_code::ExitCode;
+use protocol::wait_status::WaitStatus;
+
+use crate::job::JobError;
+use crate::log::critical;
+use crate::receive::ReceiveError;
+use crate::statistics::Ending;
+use crate::whitelist::CompilerRefusal;
+
+/// Why a connection was closed without a reply.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Receive(#[from] ReceiveError),
+    #[error(transparent)]
+    Compiler(#[from] CompilerRefusal),
+    #[error("refused: {0}")]
+    Arguments(ServerRefusal),
+    /// Told to a client in the bundle dialect.
+    #[error("refused: {0}")]
+    Refused(Refusal),
+    #[error(transparent)]
+    Job(#[from] JobError),
+    #[error("the client left; its job is dropped")]
+    ClientLeft,
+    #[error("the daemon is stopping; the job is dropped")]
+    Stopping,
+    #[error("compressing the reply failed: {0}")]
+    Reply(tokio::task::JoinError),
+}
+
+impl Failure {
+    /// How the connection is counted, and the number that stock logs as `ret`.
+    pub(crate) fn reaction(&self) -> (Ending, ExitCode) {
+        match self {
+            Self::Receive(
+                ReceiveError::Nothing | ReceiveError::Wire(WireError::Truncated { .. }),
+            ) => (Ending::Other, ExitCode::Truncated),
+            Self::Receive(ReceiveError::Wire(_)) => (Ending::BadRequest, ExitCode::ProtocolError),
+            Self::Receive(ReceiveError::Io(_)) => (Ending::Other, ExitCode::IoError),
+            Self::Receive(ReceiveError::TooSlow { .. }) => (Ending::Other, ExitCode::Timeout),
+            Self::Receive(ReceiveError::NoMemory(_)) => (Ending::Overload, ExitCode::Busy),
+            Self::Refused(refusal) if refusal.kind == RefusalKind::Broken => {
+                (Ending::BadRequest, ExitCode::ProtocolError)
+            }
+            Self::Compiler(_) | Self::Arguments(_) | Self::Refused(_) => {
+                (Ending::Other, ExitCode::DistccFailed)
+            }
+            Self::Job(_) | Self::Reply(_) => (Ending::Other, ExitCode::IoError),
+            Self::ClientLeft => (Ending::ClientDisconnected, ExitCode::IoError),
+            Self::Stopping => (Ending::Other, ExitCode::Gone),
+        }
+    }
+
+    /// Says it, as loud as it matters.
+    pub(crate) fn log(&self, peer: &str) {
+        match self {
+            Self::Receive(ReceiveError::Nothing) | Self::ClientLeft | Self::Stopping => {
+                tracing::info!("{peer}: {self}");
+            }
+            Self::Compiler(_) | Self::Arguments(_) => critical!("{peer}: {self}"),
+            _ => tracing::error!("{peer}: {self}"),
+        }
+    }
+}
+
+/// A job that came to an end of its own.
+pub(crate) struct Done {
+    pub(crate) ending: Ending,
+    pub(crate) status: WaitStatus,
+    pub(crate) compiler: String,
+    pub(crate) source: String,
+}

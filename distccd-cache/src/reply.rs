@@ -1,0 +1,58 @@
+//! Writing a reply to a client, within limits of time. Owns no state.
+
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::time::{Instant as Clock, timeout_at};
+
+use crate::failure::Failure;
+use crate::house::House;
+use crate::job::Finished;
+use crate::receive;
+
+/// Bytes written at a time, each within the time that the peer may be silent.
+const WRITE_BYTES: usize = 256 * 1024;
+
+/// Writes a reply. A client that leaves meanwhile has what it wanted, or is gone: no failure of the job's.
+pub(crate) async fn send<W: AsyncWrite + Unpin>(
+    house: &House,
+    peer: &str,
+    encode: impl FnOnce() -> Vec<u8> + Send + 'static,
+    writer: &mut W,
+) -> Result<(), Failure> {
+    // Compressing a large object takes long enough to keep it off the threads that serve connections.
+    let bytes = tokio::task::spawn_blocking(encode)
+        .await
+        .map_err(Failure::Reply)?;
+    let start = Clock::now();
+    let io_timeout = house.settings.io_timeout;
+    let latest = receive::deadline(start, io_timeout, bytes.len() as u64);
+    let write = async {
+        for chunk in bytes.chunks(WRITE_BYTES) {
+            let chunk_latest = latest.min(Clock::now() + io_timeout);
+            timeout_at(chunk_latest, writer.write_all(chunk)).await??;
+        }
+        timeout_at(latest, writer.flush()).await??;
+        timeout_at(latest, writer.shutdown()).await??;
+        Ok::<(), std::io::Error>(())
+    };
+    tokio::select! {
+        written = write => {
+            if let Err(error) = written {
+                tracing::info!("{peer}: sending the reply ended early: {error}");
+            }
+        }
+        () = house.stopping() => tracing::info!("{peer}: sending the reply ended early: stopping"),
+    }
+    Ok(())
+}
+
+/// What a job cost, for the log.
+pub(crate) fn log_cost(peer: &str, finished: &Finished) {
+    tracing::debug!(
+        "{peer}: view {}, wall {} ms, user {} ms, system {} ms, {} KiB",
+        finished.view,
+        finished.wall.as_millis(),
+        finished.usage.user.as_millis(),
+        finished.usage.system.as_millis(),
+        finished.usage.max_rss_kib,
+    );
+}

@@ -1,0 +1,148 @@
+//! What the daemon keeps between jobs in the bundle dialect: blobs on disk; tables, settings and compilers' identities in memory.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use protocol::bundle::digest::Digest;
+use protocol::bundle::setting::Setting;
+use protocol::identity::Policy;
+use protocol::limits::Limits;
+use toolchain::Identities;
+
+use crate::store::{Store, StoreError};
+use crate::table::Tables;
+
+/// Settings kept in memory; one for each directory and option set of a build.
+const SETTINGS_KEPT: usize = 4096;
+
+/// How long a compiler may take to answer one question about itself.
+const COMPILER_LIMIT: Duration = Duration::from_secs(20);
+
+/// See the module's text.
+pub struct Shelf {
+    /// Contents by digest.
+    pub store: Store,
+    /// Clients' tables.
+    pub(crate) tables: Tables,
+    /// Which compilers are here.
+    pub(crate) identities: Identities,
+    /// When two compilers count as the same.
+    pub(crate) policy: Policy,
+    settings: Mutex<Vec<(Digest, Arc<Setting>)>>,
+}
+
+impl std::fmt::Debug for Shelf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shelf")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where a daemon keeps its store.
+#[derive(Debug)]
+pub struct StorePlace {
+    dir: PathBuf,
+    limit: u64,
+    /// Removed at the end.
+    private: Option<tempfile::TempDir>,
+}
+
+impl StorePlace {
+    /// The directory that the administrator gave; or one of this run's own in `temp_dir`, with at most a quarter of the room there.
+    ///
+    /// # Errors
+    /// When there is no place for a directory in `temp_dir`.
+    pub fn new(given: Option<&Path>, limit: u64, temp_dir: &Path) -> std::io::Result<Self> {
+        if let Some(dir) = given {
+            let dir = std::path::absolute(dir)?;
+            return Ok(Self {
+                dir,
+                limit,
+                private: None,
+            });
+        }
+        let private = tempfile::Builder::new()
+            .prefix("distccd_store_")
+            .tempdir_in(temp_dir)?;
+        let room = rustix::fs::statvfs(temp_dir)?;
+        Ok(Self {
+            dir: private.path().to_owned(),
+            limit: limit.min(room.f_bavail * room.f_frsize / 4),
+            private: Some(private),
+        })
+    }
+
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn open(&self) -> Result<Store, StoreError> {
+        Store::open(&self.dir, self.limit)
+    }
+}
+
+impl std::fmt::Display for StorePlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kept = match self.private {
+            Some(_) => "for this run only, see --cache-dir",
+            None => "kept between runs",
+        };
+        let mib = self.limit >> 20;
+        write!(f, "{} ({kept}; at most {mib} MiB)", self.dir.display())
+    }
+}
+
+impl Shelf {
+    /// A shelf with nothing in memory.
+    #[must_use]
+    pub fn new(store: Store, policy: Policy) -> Self {
+        Self {
+            store,
+            tables: Tables::default(),
+            identities: Identities::new(COMPILER_LIMIT),
+            policy,
+            settings: Mutex::default(),
+        }
+    }
+
+    /// A setting that is known; reads the disk when memory does not have it.
+    pub(crate) fn setting(&self, name: &Digest, limits: &Limits) -> Option<Arc<Setting>> {
+        if let Some(setting) = self.remembered(name) {
+            return Some(setting);
+        }
+        let plain = self.store.get(&name.0).ok().flatten()?;
+        let setting = Arc::new(Setting::decode(&plain, limits).ok()?);
+        self.remember(*name, &setting);
+        Some(setting)
+    }
+
+    /// Keeps a setting whose bytes were compared with its name. That it cannot be written to disk costs a question later, no more.
+    pub(crate) fn keep_setting(
+        &self,
+        name: Digest,
+        plain: &[u8],
+        setting: &Arc<Setting>,
+    ) -> Result<(), StoreError> {
+        self.remember(name, setting);
+        self.store.put(name.0, plain)
+    }
+
+    fn remembered(&self, name: &Digest) -> Option<Arc<Setting>> {
+        let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = settings.iter().rposition(|(known, _)| known == name)?;
+        let found = settings.remove(at);
+        let setting = Arc::clone(&found.1);
+        settings.push(found);
+        Some(setting)
+    }
+
+    fn remember(&self, name: Digest, setting: &Arc<Setting>) {
+        let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        if settings.len() >= SETTINGS_KEPT {
+            settings.drain(..SETTINGS_KEPT / 4);
+        }
+        settings.push((name, Arc::clone(setting)));
+    }
+}

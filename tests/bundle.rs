@@ -1,0 +1,310 @@
+//! The bundle dialect between our client, our include server and our daemon: what crosses, how often, and what happens when a side forgets, lacks or
+//! damages something. Objects are compared with the local compiler's each time.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use support::tap::{Crossing, Tap};
+use support::{Client, Daemon, IncludeServer, Maker, run, run_ok, scratch, write_tree};
+
+/// Text that does not compress well: names of random look.
+fn noise(seed: u64, lines: usize) -> String {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let line = |_| format!("enum {{ e{:016x} = {} }};\n", next(), seed);
+    (0..lines).map(line).collect()
+}
+
+/// A project of `count` sources that all include the same ten headers of some 30 KB each.
+fn make_project(root: &Path, count: usize) {
+    let mut includes = String::from("#include <stddef.h>\n#include <stdio.h>\n");
+    for number in 0..10 {
+        let text = format!("#pragma once\n{}", noise(number + 1, 900));
+        write_tree(root, &[(&format!("inc/h{number}.h"), &text)]);
+        includes.push_str(&format!("#include \"h{number}.h\"\n"));
+    }
+    for number in 0..count {
+        let text = format!("{includes}const char *f{number}(void) {{ return __FILE__; }}\n");
+        write_tree(root, &[(&format!("src/s{number}.c"), &text)]);
+    }
+}
+
+fn words(number: usize) -> Vec<String> {
+    format!("gcc -O1 -g -Wall -I../inc -MMD -MF s{number}.d -c s{number}.c -o s{number}.o")
+        .split(' ')
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The whole house on loopback, with a tap before the daemon.
+struct House {
+    root: PathBuf,
+    tap: Tap,
+    client: Client,
+    _include_server: IncludeServer,
+}
+
+impl House {
+    fn new(root: &Path, daemon: &Daemon) -> Self {
+        let tap = Tap::before(daemon.port);
+        let include_server = IncludeServer::start(root);
+        let hosts = format!("127.0.0.1:{}/30,cpp,lzo", tap.port);
+        let client = Client::new(Maker::Ours, root, &hosts);
+        Self {
+            root: root.to_owned(),
+            tap,
+            client: client.with_include_server(&include_server.socket),
+            _include_server: include_server,
+        }
+    }
+
+    fn src(&self) -> PathBuf {
+        self.root.join("src")
+    }
+
+    /// Compiles one source here and there; object and dependency file must be the same.
+    fn compare(&self, number: usize) {
+        let local = local(&self.src(), number);
+        self.client.compile(&self.src(), &words(number));
+        assert!(
+            taken(&self.src(), number) == local,
+            "s{number}: the results differ"
+        );
+    }
+
+    /// The crossings since `before`; each in the dialect.
+    fn crossings(&self, before: usize) -> Vec<Crossing> {
+        let crossings = self.tap.crossings().split_off(before);
+        for crossing in &crossings {
+            assert_eq!(crossing.greeting, b"BNDL00000001");
+        }
+        crossings
+    }
+}
+
+/// Object and dependency file as the compiler here makes them; removed again.
+fn local(src: &Path, number: usize) -> [Vec<u8>; 2] {
+    let words = words(number);
+    run_ok(Command::new(&words[0]).args(&words[1..]).current_dir(src));
+    taken(src, number)
+}
+
+fn taken(src: &Path, number: usize) -> [Vec<u8>; 2] {
+    ["o", "d"].map(|suffix| {
+        let path = src.join(format!("s{number}.{suffix}"));
+        let bytes = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        bytes
+    })
+}
+
+/// A number from the daemon's statistics page.
+fn counter(port: u16, name: &str) -> u64 {
+    let page = support::exchange(port, b"GET / HTTP/1.0\r\n\r\n");
+    let page = String::from_utf8(page).unwrap();
+    let line = page.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or_else(|| panic!("no {name} in {page}"))
+        .trim()
+        .parse()
+        .unwrap()
+}
+
+/// A TU costs at most so many bytes when the server has everything but its source.
+const FEW: usize = 1500;
+
+#[test]
+fn a_header_crosses_once() {
+    let dir = scratch();
+    make_project(dir.path(), 3);
+    let daemon = Daemon::start(Maker::Ours, dir.path(), &[]);
+    let house = House::new(dir.path(), &daemon);
+    for number in [0, 1, 2, 0] {
+        house.compare(number);
+    }
+    let up: Vec<usize> = house.crossings(0).iter().map(|c| c.up).collect();
+    assert_eq!(up.len(), 4);
+    assert!(up[0] > 50_000, "the headers had to cross: {up:?}");
+    assert!(up[1] < FEW && up[2] < FEW, "{up:?}");
+    assert!(up[3] < up[1], "the source is there, too: {up:?}");
+}
+
+#[test]
+fn jobs_at_once_upload_each_header_once() {
+    const JOBS: usize = 21;
+    let dir = scratch();
+    make_project(dir.path(), JOBS);
+    let stats = support::free_port().to_string();
+    let options = ["--stats", "--stats-port", &stats];
+    let daemon = Daemon::start_with(Maker::Ours, dir.path(), &[], &options);
+    let house = House::new(dir.path(), &daemon);
+    let expected: Vec<_> = (0..JOBS)
+        .map(|number| local(&house.src(), number))
+        .collect();
+    let start = |number| -> Child {
+        let mut command = house.client.command(&house.src(), &words(number));
+        command.stderr(Stdio::inherit()).spawn().unwrap()
+    };
+    let mut jobs: Vec<Child> = (0..JOBS).map(start).collect();
+    for job in &mut jobs {
+        assert!(job.wait().unwrap().success());
+    }
+    for (number, expected) in expected.iter().enumerate() {
+        assert!(taken(&house.src(), number) == *expected, "s{number}");
+    }
+    let port = stats.parse().unwrap();
+    assert_eq!(counter(port, "dcc_store_already_there"), 0);
+    // Ten headers, a source each, the setting, and what of the system's headers differs (nothing: it is this machine).
+    assert_eq!(counter(port, "dcc_store_puts"), 10 + JOBS as u64 + 1);
+}
+
+#[test]
+fn a_store_outlives_its_daemon() {
+    let dir = scratch();
+    make_project(dir.path(), 2);
+    let cache = dir.path().join("cache");
+    let options = ["--cache-dir", cache.to_str().unwrap()];
+    let start = || {
+        // It may run as another user.
+        let _ = fs::create_dir(&cache);
+        let _ = std::os::unix::fs::chown(&cache, daemon_user(), None);
+        Daemon::start_with(Maker::Ours, dir.path(), &[], &options)
+    };
+    let daemon = start();
+    House::new(dir.path(), &daemon).compare(0);
+    drop(daemon);
+    fs::remove_file(dir.path().join("socket")).unwrap_or_default();
+    let daemon = start();
+    let house = House::new(dir.path(), &daemon);
+    house.compare(1);
+    let up = house.crossings(0)[0].up;
+    // The table crosses again, the headers do not.
+    assert!(up < 12_000, "{up}");
+}
+
+/// The user as whom a daemon that root starts runs.
+fn daemon_user() -> Option<u32> {
+    let passwd = fs::read_to_string("/etc/passwd").ok()?;
+    let of = |name: &str| {
+        let line = passwd
+            .lines()
+            .find(|line| line.split(':').next() == Some(name))?;
+        line.split(':').nth(2)?.parse().ok()
+    };
+    // SAFETY: a plain system call.
+    let is_root = unsafe { libc::geteuid() } == 0;
+    let user = of("distcc")
+        .or_else(|| of("distccd"))
+        .or_else(|| of("nobody"));
+    user.filter(|_| is_root)
+}
+
+#[test]
+fn a_store_too_small_for_one_job_is_no_obstacle() {
+    let dir = scratch();
+    make_project(dir.path(), 2);
+    let options = ["--cache-size", "64K"];
+    let daemon = Daemon::start_with(Maker::Ours, dir.path(), &[], &options);
+    let house = House::new(dir.path(), &daemon);
+    for number in [0, 1, 0] {
+        house.compare(number);
+    }
+    house.crossings(0);
+}
+
+#[test]
+fn a_damaged_blob_is_asked_for_again() {
+    let dir = scratch();
+    make_project(dir.path(), 2);
+    let daemon = Daemon::start(Maker::Ours, dir.path(), &[]);
+    let house = House::new(dir.path(), &daemon);
+    house.compare(0);
+    let mut damaged = 0;
+    for entry in walkdir::WalkDir::new(dir.path()).into_iter().flatten() {
+        if entry.file_type().is_file()
+            && entry.path().components().any(|c| c.as_os_str() == "blobs")
+        {
+            let mut bytes = fs::read(entry.path()).unwrap();
+            bytes[0] ^= 1;
+            fs::write(entry.path(), bytes).unwrap();
+            damaged += 1;
+        }
+    }
+    assert!(damaged > 10);
+    // Another client's tree is laid out anew, from the store.
+    let other = scratch();
+    make_project(other.path(), 2);
+    let house = House::new(other.path(), &daemon);
+    house.compare(1);
+    assert!(daemon.log_text().contains("damaged") || daemon.log_text().contains("digest"));
+}
+
+#[test]
+fn a_server_without_the_compiler_refuses_in_a_line_and_another_does_it() {
+    let dir = scratch();
+    make_project(dir.path(), 1);
+    // Its only compiler is called gcc, and is another.
+    let bin = dir.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let Some(clang) = support::peer("/usr/bin/clang-19") else {
+        return;
+    };
+    std::os::unix::fs::symlink(clang, bin.join("gcc")).unwrap();
+    let path = bin.to_str().unwrap();
+    let list = dir.path().join("list");
+    fs::write(&list, format!("{path}/gcc\n")).unwrap();
+    let environment = [("DISTCC_CMDLIST", list.to_str().unwrap()), ("PATH", path)];
+    let other = Daemon::start(Maker::Ours, dir.path(), &environment);
+    let right = Daemon::start(Maker::Ours, dir.path(), &[]);
+    let include_server = IncludeServer::start(dir.path());
+    let (src, hosts) = (dir.path().join("src"), |hosts: String| {
+        let client = Client::new(Maker::Ours, dir.path(), &hosts);
+        client.with_include_server(&include_server.socket)
+    });
+    let only_other = hosts(format!("127.0.0.1:{}/4,cpp,lzo", other.port));
+    let refused = run(&mut only_other.command(&src, &words(0)));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success());
+    assert!(
+        said.contains("the client compiles with gcc") && said.contains("clang version"),
+        "{said}"
+    );
+    let expected = local(&src, 0);
+    let both = hosts(format!(
+        "127.0.0.1:{}/4,cpp,lzo 127.0.0.1:{}/4,cpp,lzo",
+        other.port, right.port
+    ));
+    both.compile(&src, &words(0));
+    assert!(taken(&src, 0) == expected);
+    assert_eq!((other.compiled(), right.compiled()), (0, 1));
+}
+
+#[test]
+fn a_changed_header_crosses_again_and_nothing_else() {
+    let dir = scratch();
+    make_project(dir.path(), 2);
+    let daemon = Daemon::start(Maker::Ours, dir.path(), &[]);
+    let house = House::new(dir.path(), &daemon);
+    house.compare(0);
+    let header = dir.path().join("inc/h3.h");
+    let text = fs::read_to_string(&header).unwrap();
+    fs::write(
+        &header,
+        text.replace("#pragma once", "#pragma once\nenum { ADDED };"),
+    )
+    .unwrap();
+    house.compare(0);
+    house.compare(1);
+    fs::write(&header, text).unwrap();
+    house.compare(1);
+    let up: Vec<usize> = house.crossings(0).iter().map(|c| c.up).collect();
+    let one_header = 4_000..25_000;
+    assert!(one_header.contains(&up[1]), "{up:?}");
+    assert!(up[2] < FEW && up[3] < FEW, "{up:?}");
+}
