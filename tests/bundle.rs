@@ -308,3 +308,78 @@ fn a_changed_header_crosses_again_and_nothing_else() {
     assert!(one_header.contains(&up[1]), "{up:?}");
     assert!(up[2] < FEW && up[3] < FEW, "{up:?}");
 }
+
+/// A program that becomes our daemon in a mount namespace where other headers stand in /usr/include: one that differs, one that the client has not, and one
+/// less. `None` where namespaces are not allowed.
+fn daemon_on_another_system(dir: &Path) -> Option<PathBuf> {
+    let include = dir.join("other-include");
+    run_ok(
+        Command::new("cp")
+            .args(["-a", "/usr/include"])
+            .arg(&include),
+    );
+    let limits = include.join("stdio.h");
+    let text = fs::read_to_string(&limits).unwrap();
+    let changed = format!("#define BUFSIZ 77\n{text}").replace("#define BUFSIZ 8192", "");
+    fs::write(&limits, changed).unwrap();
+    write_tree(
+        &include,
+        &[("only_there.h", "#error read on the server only\n")],
+    );
+    fs::remove_file(include.join("errno.h")).unwrap();
+    // As a user the mount needs a user namespace, too.
+    // SAFETY: a plain system call.
+    let flags = if unsafe { libc::geteuid() } == 0 {
+        "-m"
+    } else {
+        "-rm"
+    };
+    let starter = dir.join("starter");
+    let mount = format!("mount --bind {} /usr/include", include.display());
+    let distccd = support::ours("distccd");
+    let script = format!(
+        "#!/bin/sh\nexec unshare {flags} sh -c '{mount} && exec {} \"$@\"' distccd \"$@\"\n",
+        distccd.display()
+    );
+    fs::write(&starter, script).unwrap();
+    run_ok(Command::new("chmod").arg("755").arg(&starter));
+    let try_it = run(Command::new("unshare").args([flags, "sh", "-c", &mount]));
+    if !try_it.status.success() {
+        eprintln!("skipped: no mount namespaces here");
+        return None;
+    }
+    Some(starter)
+}
+
+#[test]
+fn a_server_with_other_system_headers_gives_the_clients_object() {
+    let dir = scratch();
+    let Some(starter) = daemon_on_another_system(dir.path()) else {
+        return;
+    };
+    write_tree(
+        dir.path(),
+        &[(
+            "src/s0.c",
+            "#include <stdio.h>\n#include <errno.h>\n#if __has_include(<only_there.h>)\n#include <only_there.h>\n#endif\n\
+             int size = BUFSIZ;\nint f(void) { return printf(\"%d\", errno); }\n",
+        )],
+    );
+    fs::create_dir_all(dir.path().join("inc")).unwrap();
+    let daemon = Daemon::start_by(&starter, Maker::Ours, dir.path(), &[], &[]);
+    let house = House::new(dir.path(), &daemon);
+    house.compare(0);
+    house.crossings(0);
+    // By protocol 3 that server would have come to another result, or to none.
+    let stock = Client::new(
+        Maker::Ours,
+        dir.path(),
+        &format!("127.0.0.1:{}/4,cpp,lzo", daemon.port),
+    )
+    .with_include_server(&dir.path().join("socket"))
+    .with("PUMPHOUSE_STOCK_PROTOCOLS", "1");
+    let expected = local(&house.src(), 0);
+    let outcome = run(&mut stock.command(&house.src(), &words(0)));
+    let object = fs::read(house.src().join("s0.o")).unwrap_or_default();
+    assert!(!outcome.status.success() || object != expected[0]);
+}

@@ -145,6 +145,17 @@ impl Daemon {
         environment: &[(&str, &str)],
         options: &[&str],
     ) -> Self {
+        Self::start_by(&program(maker, "distccd"), maker, dir, environment, options)
+    }
+
+    /// Starts it by a program that becomes it.
+    pub fn start_by(
+        starter: &Path,
+        maker: Maker,
+        dir: &Path,
+        environment: &[(&str, &str)],
+        options: &[&str],
+    ) -> Self {
         for _ in 0..5 {
             let port = free_port();
             let home = dir.join(format!("daemon-{port}"));
@@ -153,7 +164,7 @@ impl Daemon {
             let log = home.join("log");
             fs::write(&log, "").unwrap();
             fs::set_permissions(&log, fs::Permissions::from_mode(0o666)).unwrap();
-            let mut command = Command::new(program(maker, "distccd"));
+            let mut command = Command::new(starter);
             command
                 .args([
                     "--daemon",
