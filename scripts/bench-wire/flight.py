@@ -39,10 +39,11 @@ def run(bench, way, programs, row):
     project = Flight(bench.work)
     bench.build_locally(project)
     yardstick = Yardstick(project, programs)
-    distinct = yardstick.own_count
+    # The job's setting (directories, options, the compiler's identity) is kept as a blob, too.
+    distinct = yardstick.own_count + 1
     # Packed as streams: the least that any number of packs can be.
     limit = 1.1 * yardstick.own_streams + 1500 * JOBS
-    print(f"{JOBS} jobs at once on a cold server, {HEADERS} headers each; {distinct} distinct contents, "
+    print(f"{JOBS} jobs at once on a cold server, {HEADERS} headers each; {distinct} distinct contents with the jobs' setting, "
           f"{yardstick.own_streams} bytes as zstd streams; {bench.place.name}\n")
     head = "server | jobs: pump/plain/local | blobs kept | already there | waited for another's | bytes up | limit | same".split(" | ")
     row(head)
@@ -55,7 +56,7 @@ def run(bench, way, programs, row):
             statistics = server.statistics()
         finally:
             server.close()
-        puts, there, shared = (statistics.get(f"dcc_store_{name}", "?") for name in ("puts", "already_there", "claims_shared"))
+        puts, there, shared = (statistics.get(f"dcc_store_{name}", "?") for name in ("puts", "already_there", "uploads_shared"))
         same, compared, wrong = project.wrong(objects_only=False)
         row([number, f"{made.modes['pump']}/{made.modes['plain']}/{made.modes['local']}", puts, there, shared, made.up, f"{limit:.0f}", f"{same}/{compared}"])
         if wrong or made.modes["pump"] != JOBS:
