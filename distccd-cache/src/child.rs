@@ -58,7 +58,7 @@ impl Access {
     }
 }
 
-/// One thing to mount while the new root is being built. Paths are the host's own, before the root is changed.
+/// One thing to do while the new root is being built, mostly to mount something. Paths are the host's own, before the root is changed.
 #[derive(Debug)]
 pub(crate) enum MountStep {
     /// A directory or file of the host, shown at `target`; with what is mounted below it.
@@ -79,6 +79,31 @@ pub(crate) enum MountStep {
         /// What may be done there.
         access: Access,
     },
+    /// An empty file system in memory, for one job.
+    Memory {
+        /// Where.
+        target: CString,
+        /// `size=…`.
+        options: CString,
+    },
+    /// A directory to make.
+    Directory(CString),
+    /// A file to write.
+    File {
+        /// Where; nothing is there.
+        path: CString,
+        /// What it holds.
+        content: Vec<u8>,
+        /// Seconds since 1970.
+        modified: i64,
+    },
+    /// A link to make.
+    Link {
+        /// Where; nothing is there.
+        path: CString,
+        /// Where it leads.
+        target: CString,
+    },
     /// A `/proc` that shows only the processes of the namespace.
     Proc {
         /// Where.
@@ -97,6 +122,8 @@ pub(crate) struct NewRoot {
     pub(crate) steps: Vec<MountStep>,
     /// The directory that becomes `/`; one of the steps mounted something there.
     pub(crate) root: CString,
+    /// A directory that the parent gets to keep ([`Child::take_kept`]), though the namespaces end.
+    pub(crate) kept: Option<CString>,
 }
 
 /// All that is needed to start a process.
@@ -172,6 +199,8 @@ struct Errand<'a> {
     argv: Vec<*const c_char>,
     environment: Vec<*const c_char>,
     failure: UnsafeCell<Option<(Stage, c_int)>>,
+    /// The descriptor of the directory to keep; negative when there is none.
+    kept: UnsafeCell<c_int>,
 }
 
 /// Bytes of stack for the child until it calls exec. It has no deep calls and no big locals.
@@ -194,10 +223,19 @@ pub(crate) fn start(launch: &Launch) -> Result<Child, StartError> {
         argv: pointers(&launch.argv),
         environment: pointers(&launch.environment),
         failure: UnsafeCell::new(None),
+        kept: UnsafeCell::new(-1),
     };
     let mut flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
     if launch.new_root.is_some() {
         flags |= libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWPID;
+    }
+    if launch
+        .new_root
+        .as_ref()
+        .is_some_and(|root| root.kept.is_some())
+    {
+        // Until the child takes a copy: what it opens before that is ours.
+        flags |= libc::CLONE_FILES;
     }
     let mut stack = vec![0u128; STACK_BYTES / 16];
     let mut pidfd: c_int = -1;
@@ -225,10 +263,14 @@ pub(crate) fn start(launch: &Launch) -> Result<Child, StartError> {
     };
     // SAFETY: the kernel made this descriptor for us (CLONE_PIDFD) and nobody else owns it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    let kept = errand.kept.into_inner();
+    // SAFETY: the child opened it in the table that it shared with us, wrote it down, and touched it no more.
+    let kept = (kept >= 0).then(|| unsafe { OwnedFd::from_raw_fd(kept) });
     let mut child = Child {
         pidfd,
         pid,
         reaped: false,
+        kept,
     };
     match errand.failure.into_inner() {
         None => Ok(child),
@@ -270,7 +312,7 @@ fn become_program(errand: &Errand<'_>) -> Result<std::convert::Infallible, Stage
             libc::signal(signal, libc::SIG_DFL);
         }
         if let Some(new_root) = &launch.new_root {
-            enter_root(new_root)?;
+            enter_root(new_root, &errand.kept)?;
         }
         done(libc::chdir(launch.cwd.as_ptr()), Stage::Cwd)?;
         let no_core = libc::rlimit {
@@ -311,7 +353,7 @@ fn become_program(errand: &Errand<'_>) -> Result<std::convert::Infallible, Stage
 }
 
 /// Runs in the child: builds the new root and moves there.
-fn enter_root(new_root: &NewRoot) -> Result<(), Stage> {
+fn enter_root(new_root: &NewRoot, kept: &UnsafeCell<c_int>) -> Result<(), Stage> {
     write_file(c"/proc/self/uid_map", &new_root.uid_map)?;
     // Without this the kernel lets no unprivileged process map its group.
     write_file(c"/proc/self/setgroups", c"deny")?;
@@ -331,6 +373,15 @@ fn enter_root(new_root: &NewRoot) -> Result<(), Stage> {
         )?;
         for (index, step) in new_root.steps.iter().enumerate() {
             mount_step(step).map_err(|()| Stage::Mount(index))?;
+        }
+        if let Some(dir) = &new_root.kept {
+            let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+            let fd = libc::open(dir.as_ptr(), flags);
+            done(fd, Stage::Root)?;
+            // The suspended parent does not look at it meanwhile.
+            *kept.get() = fd;
+            // From here on a descriptor is this process's own.
+            done(libc::unshare(libc::CLONE_FILES), Stage::Setup)?;
         }
         done(libc::chdir(new_root.root.as_ptr()), Stage::Root)?;
         let here = c".".as_ptr();
@@ -410,6 +461,23 @@ fn mount_step(step: &MountStep) -> Result<(), ()> {
                     options.as_ptr().cast(),
                 )
             }
+            MountStep::Memory { target, options } => {
+                let kind = c"tmpfs".as_ptr();
+                libc::mount(
+                    kind,
+                    target.as_ptr(),
+                    kind,
+                    libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC,
+                    options.as_ptr().cast(),
+                )
+            }
+            MountStep::Directory(path) => libc::mkdir(path.as_ptr(), 0o755),
+            MountStep::Link { path, target } => libc::symlink(target.as_ptr(), path.as_ptr()),
+            MountStep::File {
+                path,
+                content,
+                modified,
+            } => write_new_file(path, content, *modified),
             MountStep::Proc { target } => {
                 let kind = c"proc".as_ptr();
                 libc::mount(
@@ -423,6 +491,40 @@ fn mount_step(step: &MountStep) -> Result<(), ()> {
         }
     };
     if result < 0 { Err(()) } else { Ok(()) }
+}
+
+/// Runs in the child: writes a file that is not there yet.
+///
+/// # Safety
+/// None beyond plain system calls on valid strings; it is called between clone and exec.
+unsafe fn write_new_file(path: &CStr, content: &[u8], modified: i64) -> c_int {
+    // SAFETY: as above; the lengths are the slice's own, and the struct is the one that the call wants.
+    unsafe {
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
+        let fd = libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, 0o644);
+        if fd < 0 {
+            return fd;
+        }
+        let mut written = 0;
+        while written < content.len() {
+            let rest = content.as_ptr().add(written);
+            let some = libc::write(fd, rest.cast(), content.len() - written);
+            if some <= 0 {
+                let errno = *libc::__errno_location();
+                libc::close(fd);
+                *libc::__errno_location() = errno;
+                return -1;
+            }
+            written += some.cast_unsigned();
+        }
+        let time = libc::timespec {
+            tv_sec: modified,
+            tv_nsec: 0,
+        };
+        let dated = libc::futimens(fd, [time, time].as_ptr());
+        libc::close(fd);
+        dated
+    }
 }
 
 /// A copy of a descriptor with a number above those of the standard streams, closed on exec.
@@ -439,9 +541,15 @@ pub(crate) struct Child {
     pidfd: OwnedFd,
     pid: libc::pid_t,
     reaped: bool,
+    kept: Option<OwnedFd>,
 }
 
 impl Child {
+    /// The directory that was to be kept.
+    pub(crate) fn take_kept(&mut self) -> Option<OwnedFd> {
+        self.kept.take()
+    }
+
     /// Becomes readable when the process has ended. Must be called inside a tokio runtime.
     ///
     /// # Errors

@@ -93,10 +93,14 @@ fn read(run: &Run, path: &[u8], cap: u64) -> Result<Vec<u8>, JobError> {
 
 /// In the rewriting view, an output with the temporary root in it is not what the client would have made.
 fn refuse_server_path(run: &Run, output: &[u8]) -> Result<(), JobError> {
-    let job = run.job.path().as_os_str().as_bytes();
-    match run.view == View::Rewrite && rewrite::mentions(output, job) {
-        true => Err(JobError::ServerPath),
-        false => Ok(()),
+    match &run.job {
+        Some(job)
+            if run.view == View::Rewrite
+                && rewrite::mentions(output, job.path().as_os_str().as_bytes()) =>
+        {
+            Err(JobError::ServerPath)
+        }
+        _ => Ok(()),
     }
 }
 
@@ -137,31 +141,26 @@ fn side_outputs(run: &Run, cap: u64) -> Result<SideFiles, JobError> {
     let mut side = Vec::new();
     let mut left = cap;
     for dir in dirs {
-        let entries = match std::fs::read_dir(run.tree.host_path(dir)) {
-            Ok(entries) => entries,
-            Err(source) => {
-                return Err(JobError::Io {
-                    what: "looking for outputs",
-                    source,
-                });
-            }
-        };
-        for entry in entries {
-            let entry = entry.map_err(io_at("looking for outputs"))?;
-            let name = entry.file_name();
+        let names = run.tree.list(dir).map_err(io_at("looking for outputs"))?;
+        for name in names {
             let path = match dir {
-                b"/" => [b"/", name.as_bytes()].concat(),
-                dir => [dir, b"/", name.as_bytes()].concat(),
+                b"/" => [b"/", name.as_slice()].concat(),
+                dir => [dir, b"/", name.as_slice()].concat(),
             };
-            let regular = entry.file_type().is_ok_and(|kind| kind.is_file());
             let known = path == run.object || run.dependencies.as_ref() == Some(&path);
-            if !regular || known || run.tree.has(&path) {
+            if known || run.tree.has(&path) {
                 continue;
             }
+            let Some(bytes) = run
+                .tree
+                .read_output(&path, left)
+                .map_err(io_at("reading an output"))?
+            else {
+                continue;
+            };
             if side.len() == SIDE_FILES {
                 return Err(JobError::TooManyOutputs);
             }
-            let bytes = read(run, &path, left)?;
             refuse_server_path(run, &bytes)?;
             left -= bytes.len() as u64;
             side.push((path, bytes));

@@ -84,6 +84,14 @@ impl Streams {
         })
     }
 
+    /// Makes files without a name in a directory.
+    pub(crate) fn unnamed(dir: &Path) -> io::Result<Self> {
+        Ok(Self {
+            stdout: tempfile::tempfile_in(dir)?,
+            stderr: tempfile::tempfile_in(dir)?,
+        })
+    }
+
     /// The descriptors for the child.
     pub(crate) fn for_child(&self) -> io::Result<[OwnedFd; 3]> {
         Ok([

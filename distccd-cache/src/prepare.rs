@@ -39,8 +39,8 @@ pub(crate) struct Run {
     pub(crate) notice: Vec<u8>,
     /// What the compiler may have read.
     pub(crate) reads: Reads,
-    /// Last, so that it is removed when nothing else uses it.
-    pub(crate) job: JobDir,
+    /// The job's directory, if it has one. Last, so that it is removed when nothing else uses it.
+    pub(crate) job: Option<JobDir>,
 }
 
 /// What a compiler may have read besides the files in the job's tree.
@@ -218,7 +218,7 @@ impl Preparation<'_> {
             source: base_name(self.command.source()).to_vec(),
             notice: Vec::new(),
             reads: Reads::Toolchain,
-            job,
+            job: Some(job),
         };
         launching.start(&launch, run)
     }
@@ -256,7 +256,12 @@ impl Launching<'_> {
     /// Starts the compiler of a job that is ready.
     pub(crate) fn start(&self, launch: &Launch, mut run: Run) -> Result<(Start, Run), Failure> {
         match child::start(launch) {
-            Ok(child) => Ok((Start::Running(child), run)),
+            Ok(mut child) => {
+                if let Some(root) = child.take_kept() {
+                    run.tree.made(root);
+                }
+                Ok((Start::Running(child), run))
+            }
             Err(error) if error.stage == Stage::Exec => {
                 run.notice = format!(
                     "distccd: cannot run {}: {}\n",

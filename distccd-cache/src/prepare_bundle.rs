@@ -24,7 +24,7 @@ use crate::table::Table;
 use crate::tree::{JobDir, Layout, Tree, TreeError, parent_of};
 use crate::view::View;
 use crate::view::detect::Namespaces;
-use crate::view::layers::{Beneath, Layers, check_own};
+use crate::view::layers::{Beneath, Layers, MemoryBytes, Spots, check_own};
 use crate::view::meeting::Meetings;
 use crate::view::skeleton::Skeleton;
 use crate::view::terrain::{place_of, system_directories};
@@ -88,7 +88,8 @@ struct Preparation<'a> {
 
 /// A job whose files are in place.
 struct Laid {
-    dir: JobDir,
+    /// The job's directory, unless its files are in memory and in a grove.
+    dir: Option<JobDir>,
     tree: Tree,
     places: Places,
     tenancy: Option<Tenancy>,
@@ -118,8 +119,11 @@ impl Preparation<'_> {
                 (laid, argv, cwd.into_os_string().into_vec(), None)
             }
         };
-        let streams = Streams::create(laid.dir.path())
-            .map_err(io_at("making files for the compiler's words"))?;
+        let streams = match &laid.dir {
+            Some(dir) => Streams::create(dir.path()),
+            None => Streams::unnamed(&self.shared.settings.temp_dir),
+        };
+        let streams = streams.map_err(io_at("making files for the compiler's words"))?;
         let launching = Launching {
             shared: self.shared,
             compiler: self.compiler,
@@ -156,19 +160,20 @@ impl Preparation<'_> {
     /// Lays out the files at the client's own paths: what the table has in a grove if there are any, the rest in the job's tree.
     fn lay(&self, namespaces: Namespaces) -> Result<Laid, Failure> {
         let settings = &self.shared.settings;
-        let mut dir = self.job_dir()?;
-        let tenancy = match namespaces.root_overlay {
+        let (dir, mut tree, tenancy) = match namespaces.root_overlay {
             true => {
-                dir.add_layers()
-                    .map_err(io_at("making a directory for the job"))?;
-                Some(self.enter_grove()?)
+                let tenancy = self.enter_grove()?;
+                let upper = tenancy.spots().upper();
+                let mut tree = Tree::planned(upper, Layout::OwnPaths, settings.limits);
+                tree.lay_upon(tenancy.links());
+                (None, tree, Some(tenancy))
             }
-            false => None,
+            false => {
+                let dir = self.job_dir()?;
+                let tree = Tree::new(&dir, Layout::OwnPaths, settings.limits)?;
+                (Some(dir), tree, None)
+            }
         };
-        let mut tree = Tree::new(&dir, Layout::OwnPaths, settings.limits)?;
-        if let Some(tenancy) = &tenancy {
-            tree.lay_upon(tenancy.links());
-        }
         let own: Vec<&Entry> = self.job.manifest.own.iter().collect();
         self.write_all(&mut tree, &own)?;
         if tenancy.is_none() {
@@ -253,9 +258,19 @@ impl Preparation<'_> {
                 is_directory,
             ));
         }
+        let spots = match (&laid.tenancy, &laid.dir) {
+            (Some(tenancy), _) => tenancy.spots(),
+            (None, Some(dir)) => Spots::below(dir.path()),
+            (None, None) => return Err(Failure::View("the job has no directory".to_owned())),
+        };
+        let limits = &self.shared.settings.limits;
+        let memory = limits
+            .tree_bytes
+            .saturating_add(limits.output_bytes.saturating_mul(2));
         let new_root = Layers {
-            job: &laid.dir,
-            tree: &laid.tree,
+            spots,
+            memory: MemoryBytes(memory),
+            tree: &mut laid.tree,
             beneath: laid.tenancy.as_ref().map(|tenancy| tenancy as &dyn Beneath),
             skeleton: &skeleton,
             system: &system,
@@ -293,7 +308,7 @@ impl Preparation<'_> {
         let places = self.place(&mut tree, &temp)?;
         Ok(Laid {
             temp_dir: tree.host_path(&temp),
-            dir,
+            dir: Some(dir),
             tree,
             places,
             tenancy: None,

@@ -119,8 +119,6 @@ impl TreeError {
 #[derive(Debug)]
 pub(crate) struct JobDir {
     dir: tempfile::TempDir,
-    /// Whether an overlay was to be mounted on [`JobDir::base`].
-    layered: bool,
 }
 
 impl JobDir {
@@ -131,10 +129,7 @@ impl JobDir {
             .rand_bytes(6)
             .disable_cleanup(keep)
             .tempdir_in(temp_dir)?;
-        let job = Self {
-            dir,
-            layered: false,
-        };
+        let job = Self { dir };
         std::fs::create_dir(job.root())?;
         std::fs::create_dir(job.view())?;
         Ok(job)
@@ -150,43 +145,9 @@ impl JobDir {
         self.path().join("root")
     }
 
-    /// Makes the directories that an overlay with `root` as its upper layer needs.
-    pub(crate) fn add_layers(&mut self) -> io::Result<()> {
-        self.layered = true;
-        std::fs::create_dir(self.work())?;
-        std::fs::create_dir(self.base())
-    }
-
-    /// Where the overlay works.
-    pub(crate) fn work(&self) -> PathBuf {
-        self.path().join("work")
-    }
-
-    /// An empty directory, where the overlay of the client's files is mounted.
-    pub(crate) fn base(&self) -> PathBuf {
-        self.path().join("base")
-    }
-
     /// An empty directory, where a namespace mounts its view.
     pub(crate) fn view(&self) -> PathBuf {
         self.path().join("view")
-    }
-}
-
-impl Drop for JobDir {
-    fn drop(&mut self) {
-        if !self.layered {
-            return;
-        }
-        // The kernel makes these with no permissions at all, and only root removes what is in such a directory.
-        let mut dir = self.work();
-        for name in ["work", "incompat", "volatile"] {
-            dir.push(name);
-            let open = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-            if std::fs::set_permissions(&dir, open).is_err() {
-                break;
-            }
-        }
     }
 }
 
@@ -210,11 +171,25 @@ enum Node {
     System,
 }
 
+/// Something that a child is to make before its program runs. Paths are the tree's own.
+#[derive(Debug)]
+pub(crate) enum Planned {
+    /// A directory.
+    Directory(Vec<u8>),
+    /// A file, its content, and when it was last modified.
+    File(Vec<u8>, Vec<u8>, i64),
+    /// A link and its target.
+    Link(Vec<u8>, Vec<u8>),
+}
+
 /// The client's files, laid out below a job's root.
 #[derive(Debug)]
 pub(crate) struct Tree {
     root: PathBuf,
-    root_fd: OwnedFd,
+    /// `None` while the tree is a plan.
+    root_fd: Option<OwnedFd>,
+    /// What is to be made, in order, if the tree is a plan.
+    plan: Vec<Planned>,
     layout: Layout,
     nodes: HashMap<Vec<u8>, Node>,
     system_dirs: BTreeSet<Vec<u8>>,
@@ -245,12 +220,20 @@ impl Tree {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root_fd =
             rustix::fs::open(&root, flags, Mode::empty()).map_err(|e| io_error(b"/", e))?;
+        let mut tree = Self::planned(root, layout, limits);
+        tree.root_fd = Some(root_fd);
+        Ok(tree)
+    }
+
+    /// A tree that is not on this machine's disks: a child makes it in a file system of its own, where it will be at `root`.
+    pub(crate) fn planned(root: PathBuf, layout: Layout, limits: JobLimits) -> Self {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |d| d.as_secs());
-        Ok(Self {
+        Self {
             root,
-            root_fd,
+            root_fd: None,
+            plan: Vec::new(),
             layout,
             nodes: HashMap::new(),
             system_dirs: BTreeSet::new(),
@@ -259,7 +242,17 @@ impl Tree {
             links_beneath: Arc::default(),
             last_dir: None,
             next_mtime: i64::try_from(now).unwrap_or(0),
-        })
+        }
+    }
+
+    /// What a child is to make.
+    pub(crate) fn take_plan(&mut self) -> Vec<Planned> {
+        std::mem::take(&mut self.plan)
+    }
+
+    /// A child has made what was planned; this is its root.
+    pub(crate) fn made(&mut self, root: OwnedFd) {
+        self.root_fd = Some(root);
     }
 
     /// Lays out all entries of a request: links first, because a file's first line may name it through one.
@@ -340,6 +333,11 @@ impl Tree {
     ) -> Result<(), TreeError> {
         self.make_parent_unlinked(path)?;
         self.claim(path.as_bytes(), Node::File)?;
+        if self.root_fd.is_none() {
+            let file = Planned::File(path.as_bytes().to_vec(), content.to_vec(), mtime);
+            self.plan.push(file);
+            return Ok(());
+        }
         let mut write = || -> io::Result<()> {
             let dir = self.directory_of(path.as_bytes())?;
             let flags =
@@ -423,6 +421,11 @@ impl Tree {
 
     /// Makes a symbolic link without recording what it leads to.
     pub(crate) fn symlink(&mut self, path: &TreePath, target: &[u8]) -> Result<(), TreeError> {
+        if self.root_fd.is_none() {
+            let link = Planned::Link(path.as_bytes().to_vec(), target.to_vec());
+            self.plan.push(link);
+            return Ok(());
+        }
         let name = path.file_name();
         self.directory_of(path.as_bytes())
             .and_then(|dir| Ok(rustix::fs::symlinkat(target, dir, name)?))
@@ -458,6 +461,10 @@ impl Tree {
                 continue;
             }
             self.claim(dir, Node::Directory)?;
+            if self.root_fd.is_none() {
+                self.plan.push(Planned::Directory(dir.to_vec()));
+                continue;
+            }
             let name = &dir[dir
                 .iter()
                 .rposition(|&b| b == b'/')
@@ -499,15 +506,18 @@ impl Tree {
     fn directory_of(&mut self, path: &[u8]) -> io::Result<&OwnedFd> {
         let slash = path.iter().rposition(|&b| b == b'/').unwrap_or(0);
         let dir = &path[..slash];
+        let Some(root) = &self.root_fd else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
         if dir.is_empty() {
-            return Ok(&self.root_fd);
+            return Ok(root);
         }
         if self.last_dir.as_ref().is_none_or(|(last, _)| last != dir) {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let fd = rustix::fs::openat2(&self.root_fd, &dir[1..], flags, Mode::empty(), inside())?;
+            let fd = rustix::fs::openat2(root, &dir[1..], flags, Mode::empty(), inside())?;
             self.last_dir = Some((dir.to_vec(), fd));
         }
-        Ok(self.last_dir.as_ref().map_or(&self.root_fd, |(_, fd)| fd))
+        Ok(self.last_dir.as_ref().map_or(root, |(_, fd)| fd))
     }
 
     /// Where a path leads after all links of the client and all `..`: an absolute, normal path. What does not exist
@@ -611,20 +621,46 @@ impl Tree {
     /// without following a link.
     pub(crate) fn read_output(&self, real: &[u8], cap: u64) -> io::Result<Option<Vec<u8>>> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let relative = real.strip_prefix(b"/").unwrap_or(real);
-        let fd = match rustix::fs::openat2(&self.root_fd, relative, flags, Mode::empty(), inside())
-        {
-            Ok(fd) => fd,
-            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(error.into()),
+        let Some(fd) = self.open(real, flags)? else {
+            return Ok(None);
         };
         let file = std::fs::File::from(fd);
         if !file.metadata()?.is_file() {
             return Ok(None);
         }
         read_capped(file, cap).map(Some)
+    }
+
+    /// The names of what is in a directory now.
+    pub(crate) fn list(&self, real: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Some(fd) = self.open(real, flags)? else {
+            return Ok(Vec::new());
+        };
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::new(fd)? {
+            let name = entry?.file_name().to_bytes().to_vec();
+            if name != b"." && name != b".." {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn open(&self, real: &[u8], flags: OFlags) -> io::Result<Option<OwnedFd>> {
+        use rustix::io::Errno;
+        let Some(root) = &self.root_fd else {
+            return Ok(None);
+        };
+        let relative = match real.strip_prefix(b"/").unwrap_or(real) {
+            b"" => b".",
+            relative => relative,
+        };
+        match rustix::fs::openat2(root, relative, flags, Mode::empty(), inside()) {
+            Ok(fd) => Ok(Some(fd)),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -137,7 +137,7 @@ impl Workshop {
             found.root_overlay = settings.keep_trees
                 && crate::tree::JobDir::create(&real, false)
                     .map_err(detect::NamespaceError::from)
-                    .and_then(|mut job| detect::try_root_overlay(&mut job))
+                    .and_then(|job| detect::try_root_overlay(&job))
                     .unwrap_or(false);
             found
         });

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use super::stands::Gone;
 use crate::tree::{inside, parent_of};
+use crate::view::layers::Spots;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -33,6 +34,10 @@ impl Disk {
     /// Makes the directories.
     pub(super) fn create(dir: PathBuf) -> io::Result<Self> {
         std::fs::create_dir(&dir)?;
+        let spots = Spots::below(&dir);
+        for spot in [&spots.view, &spots.base, &spots.memory] {
+            std::fs::create_dir(spot)?;
+        }
         let open = |name: &str| {
             let path = dir.join(name);
             std::fs::create_dir(&path)?;
@@ -45,6 +50,11 @@ impl Disk {
             next: AtomicU64::new(0),
             dir,
         })
+    }
+
+    /// Where its jobs mount things.
+    pub(super) fn spots(&self) -> Spots {
+        Spots::below(&self.dir)
     }
 
     /// Where the client's `/` is.

@@ -15,7 +15,7 @@ use super::stands::{Gone, Obstacle, Stands};
 use crate::table::Table;
 use crate::tree::{JobLimits, Layout, Links, Tree, TreeError};
 use crate::view::Unsuited;
-use crate::view::layers::Beneath;
+use crate::view::layers::{Beneath, Spots};
 use crate::view::skeleton::Skeleton;
 
 /// Why a job gets no grove.
@@ -510,6 +510,10 @@ impl Tenancy {
 impl Beneath for Tenancy {
     fn root(&self) -> PathBuf {
         self.grove.disk.root()
+    }
+
+    fn spots(&self) -> Spots {
+        self.grove.disk.spots()
     }
 
     fn has_directory(&self, path: &[u8]) -> bool {

@@ -6,8 +6,8 @@ use std::io;
 use std::path::Path;
 
 use crate::child::{self, Access, MountStep, Stage, StartError};
-use crate::tree::{JobDir, JobLimits, Layout, Tree, TreeError};
-use crate::view::layers::root_overlay;
+use crate::tree::{JobDir, JobLimits, Layout, Planned, Tree, TreeError};
+use crate::view::layers::{MemoryBytes, Spots, root_overlay};
 use crate::view::namespace;
 use crate::view::skeleton::{Skeleton, bind};
 
@@ -147,23 +147,27 @@ pub(crate) fn try_namespaces(job: &JobDir) -> Result<Namespaces, NamespaceError>
     }
 }
 
-/// Tries to write a file through an overlay of a job's directory upon another one, as bundle jobs do.
-pub(crate) fn try_root_overlay(job: &mut JobDir) -> Result<bool, NamespaceError> {
-    job.add_layers()?;
-    let lower = job.path().join("lower");
-    std::fs::create_dir(&lower)?;
-    let lower_tree = Tree::at(lower.clone(), Layout::OwnPaths, JobLimits::DEFAULT);
-    let mut lower_tree = lower_tree?;
-    let skeleton = Skeleton::lay(&mut lower_tree, false)?;
-    let Ok(overlay) = root_overlay(job, &lower, &job.base()) else {
+/// Tries to write a file through an overlay of memory upon a directory, as bundle jobs do.
+pub(crate) fn try_root_overlay(job: &JobDir) -> Result<bool, NamespaceError> {
+    let lower = job.root();
+    let mut tree = Tree::at(lower.clone(), Layout::OwnPaths, JobLimits::DEFAULT)?;
+    let skeleton = Skeleton::lay(&mut tree, false)?;
+    let spots = Spots::below(job.path());
+    for spot in [&spots.base, &spots.memory] {
+        std::fs::create_dir(spot)?;
+    }
+    let plan = vec![Planned::File(b"/given".to_vec(), b"given".to_vec(), 0)];
+    let mut steps = Vec::new();
+    let memory = MemoryBytes(1 << 20);
+    if root_overlay(&spots, memory, plan, &lower, &mut steps).is_err() {
         return Ok(false);
-    };
-    let view = job.view();
-    let mut steps = vec![overlay, bind(&job.base(), &view, "", Access::Same)?];
-    skeleton.mount_roots(&view, &mut steps)?;
+    }
+    steps.push(bind(&spots.base, &spots.view, "", Access::Same)?);
+    skeleton.mount_roots(&spots.view, &mut steps)?;
+    let script = c"read x < /given; echo $x > /trial";
     let launch = child::Launch {
         program: c"/bin/sh".into(),
-        argv: vec![c"sh".into(), c"-c".into(), c": > /trial".into()],
+        argv: vec![c"sh".into(), c"-c".into(), script.into()],
         environment: Vec::new(),
         cwd: c"/".into(),
         streams: crate::child::null_streams()?,
@@ -172,14 +176,23 @@ pub(crate) fn try_root_overlay(job: &mut JobDir) -> Result<bool, NamespaceError>
             uid_map: id_map(rustix::process::geteuid().as_raw())?,
             gid_map: id_map(rustix::process::getegid().as_raw())?,
             steps,
-            root: crate::child::c_string(view.into_os_string())?,
+            root: crate::child::c_string(spots.view.clone().into_os_string())?,
+            kept: Some(crate::child::c_string(spots.upper().into_os_string())?),
         }),
     };
-    Ok(match child::start(&launch) {
-        Ok(mut child) => child.reap().0.success() && job.root().join("trial").is_file(),
+    let mut child = match child::start(&launch) {
+        Ok(child) => child,
         // All of the view was built; that there is no shell is no matter.
-        Err(error) => error.stage == Stage::Exec,
-    })
+        Err(error) => return Ok(error.stage == Stage::Exec),
+    };
+    let (status, _) = child.reap();
+    let Some(upper) = child.take_kept() else {
+        return Ok(false);
+    };
+    let mut written = Tree::planned(spots.upper(), Layout::OwnPaths, JobLimits::DEFAULT);
+    written.made(upper);
+    let trial = written.read_output(b"/trial", 100)?;
+    Ok(status.success() && trial.as_deref() == Some(b"given\n"))
 }
 
 /// A line that maps the daemon's own id to nobody's in the namespace, so that no program there is root.

@@ -13,7 +13,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::child::{Access, MountStep, NewRoot, c_string};
-use crate::tree::{JobDir, Tree, is_below};
+use crate::tree::{Planned, Tree, is_below};
 use crate::view::Unsuited;
 use crate::view::detect::{Namespaces, id_map};
 use crate::view::meeting::host_path;
@@ -25,15 +25,48 @@ use crate::view::terrain::{Place, SystemDirectory};
 pub(crate) trait Beneath {
     /// Where it is.
     fn root(&self) -> PathBuf;
+    /// Directories to mount on.
+    fn spots(&self) -> Spots;
     /// Whether it has a directory of this path.
     fn has_directory(&self, path: &[u8]) -> bool;
 }
 
+/// Directories to mount things on. Each job mounts in a namespace of its own, so jobs can share them.
+#[derive(Clone, Debug)]
+pub(crate) struct Spots {
+    /// What becomes the root.
+    pub(crate) view: PathBuf,
+    /// The overlay.
+    pub(crate) base: PathBuf,
+    /// The memory for the job's own files and outputs.
+    pub(crate) memory: PathBuf,
+}
+
+impl Spots {
+    /// Those below a directory.
+    pub(crate) fn below(dir: &Path) -> Self {
+        Self {
+            view: dir.join("view"),
+            base: dir.join("base"),
+            memory: dir.join("memory"),
+        }
+    }
+
+    /// Where the job's own files are, in its namespace.
+    pub(crate) fn upper(&self) -> PathBuf {
+        self.memory.join("upper")
+    }
+}
+
+/// How much memory one job's own files and outputs may take; what is not written takes none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MemoryBytes(pub(crate) u64);
+
 /// What the mounts follow from.
 pub(crate) struct Layers<'a> {
-    pub(crate) job: &'a JobDir,
-    /// The job's own files, or all.
-    pub(crate) tree: &'a Tree,
+    pub(crate) spots: Spots,
+    /// The job's own files, as a plan if there is something beneath; or all.
+    pub(crate) tree: &'a mut Tree,
     pub(crate) beneath: Option<&'a dyn Beneath>,
     pub(crate) skeleton: &'a Skeleton,
     pub(crate) system: &'a [SystemDirectory],
@@ -43,6 +76,7 @@ pub(crate) struct Layers<'a> {
     pub(crate) outputs: Vec<&'a [u8]>,
     pub(crate) compiler: &'a Path,
     pub(crate) namespaces: Namespaces,
+    pub(crate) memory: MemoryBytes,
 }
 
 /// Something to mount upon a toolchain directory.
@@ -68,15 +102,15 @@ impl Layers<'_> {
     /// # Errors
     /// See [`Unsuited`].
     pub(crate) fn new_root(mut self) -> Result<NewRoot, Unsuited> {
-        let view = self.job.view();
+        let view = self.spots.view.clone();
         let mut steps = Vec::with_capacity(32);
         let base = match self.beneath {
             Some(beneath) => {
-                let base = self.job.base();
-                steps.push(root_overlay(self.job, &beneath.root(), &base)?);
-                base
+                let plan = self.tree.take_plan();
+                root_overlay(&self.spots, self.memory, plan, &beneath.root(), &mut steps)?;
+                self.spots.base.clone()
             }
-            None => self.job.root(),
+            None => self.tree.root().to_owned(),
         };
         steps.push(bind(&base, &view, "", Access::Data)?);
         self.skeleton.mount_roots(&view, &mut steps)?;
@@ -111,6 +145,10 @@ impl Layers<'_> {
             gid_map: id_map(rustix::process::getegid().as_raw())?,
             root: c_string(view.into_os_string())?,
             steps,
+            kept: match self.beneath {
+                Some(_) => Some(c_string(self.spots.upper().into_os_string())?),
+                None => None,
+            },
         })
     }
 
@@ -191,15 +229,45 @@ impl Layers<'_> {
 /// The kernel takes one page of options.
 const OPTION_BYTES: usize = 4000;
 
-/// The job's files upon a grove's. `volatile`: the kernel need not write them to the disk when the job ends. `userxattr`: an ordinary user
-/// may keep its marks.
-pub(crate) fn root_overlay(job: &JobDir, lower: &Path, at: &Path) -> Result<MountStep, Unsuited> {
+/// Appends what makes the job's own files and lays them upon a grove's. They are in memory: files that live for a moment are dear on a disk
+/// (ext4 looks at every inode that was freed in the last minutes before it takes one), and the kernel need not sync them when the job ends.
+/// `userxattr`: an ordinary user may keep the overlay's marks.
+pub(crate) fn root_overlay(
+    spots: &Spots,
+    memory: MemoryBytes,
+    plan: Vec<Planned>,
+    lower: &Path,
+    steps: &mut Vec<MountStep>,
+) -> Result<(), Unsuited> {
     let no_overlay = || Unsuited::NoOverlay("/".to_owned());
+    let c_path = |path: &Path| c_string(path.as_os_str().to_owned());
+    let (upper, work) = (spots.upper(), spots.memory.join("work"));
+    steps.push(MountStep::Memory {
+        target: c_path(&spots.memory)?,
+        options: c_string(format!("mode=700,size={}", memory.0).into())?,
+    });
+    steps.push(MountStep::Directory(c_path(&upper)?));
+    steps.push(MountStep::Directory(c_path(&work)?));
+    let below = |path: &[u8]| c_path(&upper.join(relative(path)));
+    for planned in plan {
+        steps.push(match planned {
+            Planned::Directory(path) => MountStep::Directory(below(&path)?),
+            Planned::File(path, content, modified) => MountStep::File {
+                path: below(&path)?,
+                content,
+                modified,
+            },
+            Planned::Link(path, target) => MountStep::Link {
+                path: below(&path)?,
+                target: c_string(OsString::from_vec(target))?,
+            },
+        });
+    }
     let mut options = b"userxattr,volatile".to_vec();
     let parts = [
         (",lowerdir=", lower),
-        (",upperdir=", &job.root()),
-        (",workdir=", &job.work()),
+        (",upperdir=", &upper),
+        (",workdir=", &work),
     ];
     for (name, path) in parts {
         options.extend_from_slice(name.as_bytes());
@@ -208,11 +276,12 @@ pub(crate) fn root_overlay(job: &JobDir, lower: &Path, at: &Path) -> Result<Moun
     if options.len() > OPTION_BYTES {
         return Err(no_overlay());
     }
-    Ok(MountStep::Overlay {
+    steps.push(MountStep::Overlay {
         options: c_string(OsString::from_vec(options))?,
-        target: c_string(at.as_os_str().to_owned())?,
+        target: c_path(&spots.base)?,
         access: Access::Data,
-    })
+    });
+    Ok(())
 }
 
 /// A path without the characters that have a meaning in the options.

@@ -69,6 +69,7 @@ impl Plan {
             gid_map: id_map(rustix::process::getegid().as_raw())?,
             root: c_string(self.view.into_os_string())?,
             steps: self.steps,
+            kept: None,
         })
     }
 

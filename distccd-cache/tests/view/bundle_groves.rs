@@ -12,6 +12,7 @@ use protocol::bundle::indices::Indices;
 use rustix::fs::OFlags;
 
 use crate::bundle_support::{BundleShop, Session, words_of};
+use crate::ending::processes_with;
 use crate::support::path;
 
 const GCC: &str = "/usr/bin/gcc";
@@ -176,40 +177,54 @@ fn scripted(session: &Session, used: &[u32], text: &str, script: &str) -> Bundle
     session.job("/home/u/p", &words, used, own)
 }
 
-/// One that waits until it is told to go on.
-fn slow_job(session: &Session, used: &[u32], text: &str) -> BundleJob {
-    let script = ": > started; while ! test -s started; do sleep 0.01; done";
-    scripted(session, used, text, script)
+/// One that waits until the file `gate`, which is among those it uses, has something in it. Its command line has a word by which it is found.
+fn slow_job(session: &Session, used: &[u32], text: &str) -> (BundleJob, String) {
+    let script = "while ! test -s gate; do sleep 0.01; done";
+    let mut job = scripted(session, used, text, script);
+    let mark = format!("-DSLOW_{}", std::process::id());
+    job.argv.push(mark.clone().into_bytes());
+    (job, mark)
 }
 
 /// Runs a slow job, does something while its compiler waits, and lets it go on.
 fn while_running(
     shop: &BundleShop,
     session: &Session,
-    slow: BundleJob,
+    (slow, mark): (BundleJob, String),
     meanwhile: impl FnOnce(),
 ) -> Result<Finished, JobError> {
     std::thread::scope(|scope| {
         let running = scope.spawn(|| shop.run(session, slow, Path::new("/bin/sh")));
-        let upper = loop {
-            let started = glob_started(shop.temp.path());
-            if let Some(root) = started {
-                break root;
-            }
+        while processes_with(&mark).is_empty() {
             assert!(!running.is_finished(), "it ended: {:?}", running.join());
             std::thread::sleep(std::time::Duration::from_millis(2));
-        };
+        }
+        let gates = gates(shop.temp.path());
         meanwhile();
-        std::fs::write(upper.join("started"), b"go on").expect("the gate opens");
+        for gate in gates {
+            std::fs::write(gate, b"go on").expect("the gate opens");
+        }
         running.join().expect("it ran")
     })
 }
 
-fn glob_started(temp: &Path) -> Option<std::path::PathBuf> {
-    std::fs::read_dir(temp)
-        .expect("the directory is there")
-        .map(|entry| entry.expect("an entry").path().join("root/home/u/p"))
-        .find(|dir| dir.join("started").exists())
+/// The file `gate` of each grove.
+fn gates(temp: &Path) -> Vec<std::path::PathBuf> {
+    let inside = |dir: &Path| {
+        let entries = std::fs::read_dir(dir).expect("the directory is there");
+        entries
+            .map(|entry| entry.expect("an entry").path())
+            .collect::<Vec<_>>()
+    };
+    let homes = inside(temp);
+    let homes = homes
+        .iter()
+        .filter(|home| home.to_string_lossy().contains("distccd_grove_"));
+    let groves = homes.flat_map(|home| inside(home));
+    let gates = groves.map(|grove| grove.join("root/home/u/p/gate"));
+    let gates: Vec<_> = gates.filter(|gate| gate.exists()).collect();
+    assert!(!gates.is_empty());
+    gates
 }
 
 #[test]
@@ -219,8 +234,9 @@ fn running_jobs_keep_what_they_were_given() {
     let old = session.add_file("/home/u/p/inc/v.h", b"#define V 1\n");
     let gone = session.add_file("/home/u/p/inc2/gone.h", b"");
     let text = "#include \"v.h\"\n#if __has_include(\"gone.h\") || __has_include(\"late.h\")\n#error seen\n#endif\nint v = V;\n";
-    let mut slow = slow_job(&session, &[old], text);
-    slow.manifest.dead = indices(&[gone]);
+    let gate = session.add_file("/home/u/p/gate", b"");
+    let mut slow = slow_job(&session, &[old, gate], text);
+    slow.0.manifest.dead = indices(&[gone]);
     let new = session.add_file("/home/u/p/inc/v.h", b"#define V 2\n");
     let mut late = session.file("/home/u/p/inc/late.h", b"#define V 3\n", 9);
     late.late = true;

@@ -49,7 +49,7 @@ fn endless() -> Project {
 const ENDLESS: &str = "c++ -std=c++17 -fconstexpr-ops-limit=9000000000000 -fconstexpr-loop-limit=2000000000 -fconstexpr-cache-depth=1 -c a.cc -o a.o";
 
 /// The processes whose command line mentions a path.
-fn processes_with(text: &str) -> Vec<String> {
+pub fn processes_with(text: &str) -> Vec<String> {
     let entries = fs::read_dir("/proc").expect("/proc").flatten();
     let lines = entries.filter_map(|e| fs::read(e.path().join("cmdline")).ok());
     let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
