@@ -209,7 +209,7 @@ impl Preparation<'_> {
             used: Arc::clone(&self.used),
             dead: Arc::new(manifest.dead.clone()),
         };
-        let quota = self.shared.settings.limits.tree_bytes;
+        let quota = &self.shared.settings.limits;
         let entered = self.shared.groves.enter(&needs, quota, self.content);
         entered.map_err(|error| match error {
             GroveError::Unsuited(unsuited) => unsuited.into(),

@@ -11,33 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use protocol::bundle::digest::Digest;
 use rustix::fs::FlockOperation;
 
+use super::limits::GroveLimits;
 use super::tenancy::{Fit, Grove, GroveError, Needs, Tenancy};
-
-/// How much the groves may take. Groves in which jobs run are not counted out: while all are busy there may be more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GroveLimits {
-    /// How many there may be.
-    pub number: usize,
-    /// Files, links and directories of all of them.
-    pub entries: usize,
-    /// Bytes of all their files.
-    pub bytes: u64,
-}
-
-impl GroveLimits {
-    /// The limits in force unless configured otherwise.
-    pub const DEFAULT: Self = Self {
-        number: 16,
-        entries: 400_000,
-        bytes: 2 << 30,
-    };
-}
-
-impl Default for GroveLimits {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
+use crate::tree::JobLimits;
 
 /// How often a job is tried in another grove when others were quicker. Then it gets a new one.
 const ATTEMPTS: usize = 8;
@@ -82,14 +58,14 @@ impl Groves {
     }
 
     /// Finds or plants a grove that suits a job, and has it hold all that the job needs. `content` gives the verified bytes of a digest, or `None`
-    /// when they are no longer known. The job may have `quota` bytes written.
+    /// when they are no longer known. No job may have more written than `quota` says.
     ///
     /// # Errors
     /// [`GroveError`].
     pub(crate) fn enter(
         &self,
         needs: &Needs,
-        quota: u64,
+        quota: &JobLimits,
         content: &dyn Fn(&Digest) -> io::Result<Option<Vec<u8>>>,
     ) -> Result<Tenancy, GroveError> {
         for attempt in 0.. {
@@ -110,7 +86,7 @@ impl Groves {
         let mut best: Option<(Fit, usize)> = None;
         let candidates = home.groves.iter().enumerate().rev();
         for (at, grove) in candidates.filter(|(_, grove)| !new && grove.is_of(&needs.table)) {
-            let Some(fit) = grove.fit(needs)? else {
+            let Some(fit) = grove.fit(needs, &self.limits)? else {
                 continue;
             };
             let rank = |fit: &Fit| (!fit.agrees, fit.missing);

@@ -16,9 +16,10 @@
 mod bits;
 mod disk;
 mod groves;
+mod limits;
 mod stands;
 mod tenancy;
 
-pub use groves::GroveLimits;
 pub(crate) use groves::Groves;
+pub use limits::GroveLimits;
 pub(crate) use tenancy::{GroveError, Needs, Tenancy};

@@ -74,6 +74,11 @@ impl Stands {
         stands
     }
 
+    /// How many things there are, directories on the way included.
+    pub(super) fn len(&self) -> usize {
+        self.at.len()
+    }
+
     /// All links.
     pub(super) fn links(&self) -> &Arc<Links> {
         &self.links

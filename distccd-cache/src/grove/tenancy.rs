@@ -11,6 +11,7 @@ use protocol::bundle::indices::Indices;
 
 use super::bits::Bits;
 use super::disk::Disk;
+use super::limits::GroveLimits;
 use super::stands::{Gone, Obstacle, Stands};
 use crate::table::Table;
 use crate::tree::{JobLimits, Layout, Links, Tree, TreeError};
@@ -80,7 +81,6 @@ struct State {
     late: BTreeSet<u32>,
     tenants: HashMap<u64, Needs>,
     next_ticket: u64,
-    entries: usize,
     bytes: u64,
     /// Its mounts failed, or a removal did: no further job gets it.
     spoilt: bool,
@@ -108,7 +108,6 @@ impl Grove {
             late: BTreeSet::new(),
             tenants: HashMap::new(),
             next_ticket: 0,
-            entries: 0,
             bytes: 0,
             spoilt: false,
         };
@@ -125,19 +124,25 @@ impl Grove {
         self.table.serial() == table.serial()
     }
 
-    /// Whether nobody is there; entries; bytes.
+    /// Whether nobody is there; how many files, links and directories there are; bytes.
     pub(super) fn load(&self) -> (bool, usize, u64) {
         let state = self.lock();
-        (state.tenants.is_empty(), state.entries, state.bytes)
+        (state.tenants.is_empty(), state.stands.len(), state.bytes)
     }
 
     /// How it suits a job; `None` if no further job is to have it.
     ///
     /// # Errors
     /// [`Unsuited`] when the job can have no grove at all.
-    pub(super) fn fit(&self, needs: &Needs) -> Result<Option<Fit>, GroveError> {
+    pub(super) fn fit(
+        &self,
+        needs: &Needs,
+        limits: &GroveLimits,
+    ) -> Result<Option<Fit>, GroveError> {
         let state = self.lock();
-        if state.spoilt {
+        // One that is too large goes as soon as nobody is in it.
+        let full = state.stands.len() > limits.entries || state.bytes > limits.bytes;
+        if state.spoilt || full {
             return Ok(None);
         }
         let missing = self
@@ -165,7 +170,7 @@ impl Grove {
     pub(super) fn enter(
         self: &Arc<Self>,
         needs: &Needs,
-        quota: u64,
+        quota: &JobLimits,
         content: &dyn Fn(&Digest) -> io::Result<Option<Vec<u8>>>,
     ) -> Result<Option<Tenancy>, GroveError> {
         let mut tenancy: Option<Tenancy> = None;
@@ -188,7 +193,7 @@ impl Grove {
                 continue;
             }
             let missing = self.table.entries(missing.into_iter());
-            let Some(mine) = self.reserve(&mut state, missing, needs)? else {
+            let Some(mine) = self.reserve(&mut state, missing, needs, quota)? else {
                 return Ok(None);
             };
             let admitted = match tenancy.take() {
@@ -205,7 +210,7 @@ impl Grove {
                 written: Vec::with_capacity(mine.len()),
                 open: mine,
             };
-            reservation.write(quota, content)?;
+            reservation.write(quota.tree_bytes, content)?;
         }
     }
 
@@ -264,14 +269,19 @@ impl Grove {
         state: &mut State,
         entries: Rows,
         needs: &Needs,
+        quota: &JobLimits,
     ) -> Result<Option<Rows>, GroveError> {
         let mut done: Rows = Vec::with_capacity(entries.len());
         let mut refused = None;
+        let most = state.stands.len().saturating_add(quota.tree_entries);
         for (index, entry) in entries {
             match state.record(index, &entry, needs) {
                 Ok(true) => done.push((index, entry)),
                 Ok(false) => refused = Some(Ok(None)),
                 Err(error) => refused = Some(Err(error)),
+            }
+            if state.stands.len() > most {
+                refused = Some(Err(TreeError::TooManyEntries(quota.tree_entries).into()));
             }
             if refused.is_some() {
                 break;
@@ -329,7 +339,6 @@ impl State {
         }
         self.present.insert(index);
         self.pending.insert(index);
-        self.entries += 1;
         self.bytes += size(entry);
         if entry.late {
             self.late.insert(index);
@@ -347,7 +356,6 @@ impl State {
         self.present.remove(index);
         self.pending.remove(index);
         self.late.remove(&index);
-        self.entries = self.entries.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(size(entry));
     }
 }

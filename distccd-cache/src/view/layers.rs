@@ -19,7 +19,7 @@ use crate::view::detect::{Namespaces, id_map};
 use crate::view::meeting::host_path;
 use crate::view::namespace::check_compiler;
 use crate::view::skeleton::{Skeleton, bind};
-use crate::view::terrain::{Place, SystemDirectory};
+use crate::view::terrain::{MOST_PLACES, Place, SystemDirectory};
 
 /// A tree beneath the job's own.
 pub(crate) trait Beneath {
@@ -70,7 +70,7 @@ pub(crate) struct Layers<'a> {
     pub(crate) beneath: Option<&'a dyn Beneath>,
     pub(crate) skeleton: &'a Skeleton,
     pub(crate) system: &'a [SystemDirectory],
-    /// In any order, and twice the same counts once.
+    /// In any order, none twice.
     pub(crate) places: Vec<Place>,
     /// Directories that the compiler writes to.
     pub(crate) outputs: Vec<&'a [u8]>,
@@ -114,6 +114,9 @@ impl Layers<'_> {
         };
         steps.push(bind(&base, &view, "", Access::Data)?);
         self.skeleton.mount_roots(&view, &mut steps)?;
+        if self.places.len() > 2 * MOST_PLACES {
+            return Err(Unsuited::TooManyPlaces(self.places.len()));
+        }
         let upon = self.upon();
         let shown = upon.iter().filter_map(|upon| match upon {
             Upon::Client(dir) => Some(dir),

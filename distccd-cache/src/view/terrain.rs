@@ -75,6 +75,9 @@ pub(crate) fn system_directories(
             hides,
         });
     }
+    if found.len() > MOST_PLACES {
+        return Err(Unsuited::TooManyPlaces(found.len()));
+    }
     Ok(found)
 }
 
@@ -108,7 +111,7 @@ pub(crate) struct Terrains {
 const KEPT: usize = 64;
 
 /// How many places one job may have: each is a mount.
-const MOST_PLACES: usize = 500;
+pub(crate) const MOST_PLACES: usize = 500;
 
 impl Terrains {
     /// The places of a job's entries of a table.

@@ -318,6 +318,60 @@ fn manifests_that_contradict_themselves() {
 }
 
 #[test]
+fn paths_of_many_components_count_as_many_entries() {
+    let few = |settings: &mut distccd_cache::workshop::WorkshopSettings| {
+        settings.limits.tree_entries = 500;
+    };
+    for keep_trees in [true, false] {
+        let shop = BundleShop::with(ViewPolicy::Namespace, |settings| {
+            few(settings);
+            settings.keep_trees = keep_trees;
+        });
+        let mut session = Session::new();
+        let fine = session.add_file("/home/u/p/x.h", b"");
+        let deep: Vec<u32> = (0..3)
+            .map(|number| {
+                let dirs = "/d".repeat(200);
+                session.add_file(&format!("/deep{number}{dirs}/x.h"), b"")
+            })
+            .collect();
+        let result = shop.run(
+            &session,
+            job(&session, &deep, vec![], "int x;\n"),
+            Path::new(GCC),
+        );
+        assert!(
+            matches!(&result, Err(error) if error.is_bad_request()),
+            "{result:?}"
+        );
+        let text = "#include \"x.h\"\n";
+        compiles(
+            shop.run(
+                &session,
+                job(&session, &[fine], vec![], text),
+                Path::new(GCC),
+            ),
+            "fine",
+        );
+    }
+}
+
+#[test]
+fn too_many_mounts_are_refused() {
+    let session = Session::new();
+    let own = (0..1100).map(|n| session.file(&format!("/usr/share/pumphouse-{n}/x.h"), b"", 1));
+    let own: Vec<Entry> = own.collect();
+    for shop in shops() {
+        let result = shop.run(
+            &session,
+            job(&session, &[], own.clone(), "int x;\n"),
+            Path::new(GCC),
+        );
+        assert!(matches!(result, Err(JobError::NoView(_))), "{result:?}");
+    }
+}
+
+#[test]
 fn what_is_in_the_place_of_the_servers_system_gets_no_namespace_view() {
     let secret =
         tempfile::NamedTempFile::new_in("/root").or_else(|_| tempfile::NamedTempFile::new());
