@@ -417,3 +417,60 @@ fn what_a_killed_daemon_left_is_removed_and_what_a_living_one_has_is_not() {
     assert!(!temp.path().join("distccd_grove_dead00").exists());
     assert!(living.exists() && mine.exists());
 }
+
+#[test]
+fn jobs_that_disagree_at_random_see_each_their_own() {
+    const PATHS: u32 = 5;
+    const VERSIONS: u32 = 3;
+    let shop = BundleShop::new(ViewPolicy::Namespace);
+    let mut session = Session::new();
+    // Version v of path p has index p * VERSIONS + v - 1; the last version is late.
+    for at in 0..PATHS {
+        for version in 1..=VERSIONS {
+            let text = format!("#define P{at} {version}\n");
+            let mut entry = session.file(&format!("/home/u/p/inc/p{at}.h"), text.as_bytes(), 77);
+            entry.late = version == VERSIONS;
+            session.add(entry);
+        }
+    }
+    let mut text = String::new();
+    let mut sum = Vec::new();
+    for at in 0..PATHS {
+        text += &format!(
+            "#if __has_include(\"p{at}.h\")\n#include \"p{at}.h\"\n#else\n#define P{at} 0\n#endif\n"
+        );
+        sum.push(format!("P{at} * {}", 10u32.pow(at)));
+    }
+    text += &format!("int v = 1000000 + {};\n", sum.join(" + "));
+    let (shop, session, text) = (&shop, &session, &text);
+    std::thread::scope(|scope| {
+        for thread in 0..4u64 {
+            scope.spawn(move || {
+                let mut random = thread * 7919 + 1;
+                for _ in 0..25 {
+                    let (mut used, mut dead, mut expected) = (Vec::new(), Vec::new(), 1_000_000);
+                    for at in 0..PATHS {
+                        random = random
+                            .wrapping_mul(6_364_136_223_846_793_005)
+                            .wrapping_add(1);
+                        let pick = (random >> 33) as u32 % (VERSIONS + 1);
+                        expected += i64::from(pick * 10u32.pow(at));
+                        for version in 1..=VERSIONS {
+                            let index = at * VERSIONS + version - 1;
+                            match version == pick {
+                                true => used.push(index),
+                                false => dead.push(index),
+                            }
+                        }
+                    }
+                    let mut job = job(session, &used, text);
+                    job.manifest.dead = indices(&dead);
+                    let finished = shop.run(session, job, Path::new(GCC)).expect("a reply");
+                    assert_eq!(value(&finished), expected, "{used:?}");
+                }
+            });
+        }
+    });
+    assert_eq!(shop.left_over(), 0);
+    assert!(shop.groves() <= GroveLimits::DEFAULT.number);
+}
