@@ -20,10 +20,15 @@ struct Session {
 
 impl Session {
     fn start(files: &[(&str, &str)]) -> Self {
+        Self::start_with(files, &[])
+    }
+
+    /// Starts it with more options for the include server.
+    fn start_with(files: &[(&str, &str)], options: &[&str]) -> Self {
         let dir = scratch();
         write_tree(dir.path(), files);
         let daemon = Daemon::start(Maker::Ours, dir.path(), &[]);
-        let include_server = IncludeServer::start(dir.path());
+        let include_server = IncludeServer::start_with(dir.path(), options);
         let client = Client::new(
             Maker::Ours,
             dir.path(),
@@ -52,8 +57,13 @@ impl Session {
 
     /// Compiles `args` here and through pump; both must agree about success and about every byte.
     fn check(&self, args: &str) {
+        self.check_in(self.root(), args);
+    }
+
+    /// The same in another directory.
+    fn check_in(&self, cwd: &Path, args: &str) {
         let words: Vec<&str> = args.split_whitespace().collect();
-        let object = self.root().join("out.o");
+        let object = cwd.join("out.o");
         let build = |command: &mut Command| {
             let _ = fs::remove_file(&object);
             let output = run(command.args(["-o", "out.o"]));
@@ -63,12 +73,8 @@ impl Session {
                 String::from_utf8_lossy(&output.stderr).into_owned(),
             )
         };
-        let local = build(
-            Command::new(words[0])
-                .args(&words[1..])
-                .current_dir(self.root()),
-        );
-        let remote = build(&mut self.client.command(self.root(), &words));
+        let local = build(Command::new(words[0]).args(&words[1..]).current_dir(cwd));
+        let remote = build(&mut self.client.command(cwd, &words));
         assert_eq!(
             remote.0, local.0,
             "local: {}\nremote: {}",
@@ -283,4 +289,24 @@ fn s18_system_directory_header_changes() {
     s.around("gcc -O1 -isystem sys -c t.c", |s| {
         s.write("sys/h.h", "#define H 2\n")
     });
+}
+
+#[test]
+fn directories_change_places() {
+    for freshness in ["stat", "watch"] {
+        let files = [("one/sub/a.c", "int a1;\n"), ("two/sub/a.c", "int a2;\n")];
+        let session = Session::start_with(&files, &["--freshness", freshness]);
+        let (one, two) = (session.root().join("one"), session.root().join("two"));
+        // Twice: the second answer is remembered, and its directories are kept open.
+        for _ in 0..2 {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            session.check_in(&one.join("sub"), "gcc -c a.c");
+        }
+        let aside = session.root().join("aside");
+        fs::rename(&one, &aside).unwrap();
+        fs::rename(&two, &one).unwrap();
+        fs::rename(&aside, &two).unwrap();
+        session.check_in(&one.join("sub"), "gcc -c a.c");
+        session.check_in(&two.join("sub"), "gcc -c a.c");
+    }
 }

@@ -204,13 +204,12 @@ impl Answerer {
     pub fn answer(&self, query: &Query) -> Result<Arc<Answered>, Doubt> {
         let memory = self.memory();
         let key = key_of(query);
-        contained(|| {
-            let mut session = memory.files.facts().session();
-            match memory.recall(&key, None, &mut session) {
+        contained(
+            || match memory.recall(&key, None, &mut memory.files.facts().session()) {
                 Some(known) => Ok(known),
-                None => Ok(memory.learn(session, key, query, None)?.0),
-            }
-        })
+                None => Ok(memory.learn(key, query, None)?.0),
+            },
+        )
     }
 
     /// What a server of the bundle dialect is offered for the query.
@@ -333,14 +332,17 @@ impl Memory {
 
     /// Finds the answer; with a `ledger`, as a manifest too. Also gives the number of alterations up to which it knows the
     /// facts.
+    ///
+    /// In a session of its own: one in which remembered evidence turned out not to hold has checked nodes below directories that it only
+    /// then found replaced.
     fn learn(
         &self,
-        mut session: Session<'_>,
         key: [u8; 32],
         query: &Query,
         ledger: Option<&Ledger>,
     ) -> Result<(Arc<Answered>, u64), Doubt> {
         let facts = self.files.facts();
+        let mut session = facts.session();
         let (meaning, platform) = match ledger {
             None => (self.options.interpret(query, &mut session)?, None),
             Some(_) => {
@@ -419,7 +421,7 @@ impl Memory {
             let mut session = facts.session();
             let (answered, alterations) = match self.recall(&key, Some(&ledger), &mut session) {
                 Some(known) => (known, session.alterations()),
-                None => self.learn(session, key, query, Some(&ledger))?,
+                None => self.learn(key, query, Some(&ledger))?,
             };
             let offered = |bundle: &Bundle, sheet: &Sheet, answered| Offered {
                 body: bundle.body(sheet),

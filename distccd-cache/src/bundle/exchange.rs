@@ -76,17 +76,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
         setting: Option<Digest>,
         table: Option<&Arc<Table>>,
     ) -> Result<(), Failure> {
-        let from = table.map(|table| table.len());
         let need = Need {
             codecs: Codecs::ALL,
             setting: setting.is_some(),
-            table: from,
+            table: table.map(|table| table.len()),
             blobs: Vec::new(),
         };
         self.send(Tag::NEED, &need.encode()).await?;
         let limits = self.house.settings.limits;
         let mut setting = setting;
-        let mut wanted = table;
         loop {
             let (frame, _memory) = self.frames.next(GIFTS).await?;
             match frame.tag {
@@ -105,10 +103,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
                     }
                 }
                 Tag::TABL => {
-                    let table = wanted.take().ok_or_else(|| broken(UNASKED))?;
+                    let table = table.ok_or_else(|| broken(UNASKED))?;
                     let extension = Extension::decode(&frame.body, &limits).map_err(wire)?;
                     let length = u64::from(table.len()) + extension.entries.len() as u64;
-                    if extension.id != table.id() || Some(extension.from) != from {
+                    // A long table comes in several parts.
+                    if extension.id != table.id() || extension.from != table.len() {
                         return Err(broken(
                             "the table's entries are not those that were asked for",
                         ));
@@ -121,17 +120,23 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
                 _ => return Err(broken(UNASKED)),
             }
         }
-        match setting.is_some() || wanted.is_some() {
+        match setting.is_some() {
             true => Err(broken(WITHHELD)),
             false => Ok(()),
         }
     }
 
-    /// Asks for blobs, and puts them into the store. A ticket is given back as soon as its blob is there.
-    pub(super) async fn fetch_blobs(&mut self, tickets: Vec<Ticket>) -> Result<(), Failure> {
-        let mut awaited: HashMap<Digest, Ticket> = tickets
+    /// Asks for blobs, some of them without a ticket, and puts them into the store. A ticket is given back as soon as its blob is there.
+    pub(super) async fn fetch_blobs(
+        &mut self,
+        tickets: Vec<Ticket>,
+        others: impl Iterator<Item = Digest>,
+    ) -> Result<(), Failure> {
+        let others = others.map(|digest| (digest, None));
+        let mut awaited: HashMap<Digest, Option<Ticket>> = tickets
             .into_iter()
-            .map(|ticket| (Digest(*ticket.digest()), ticket))
+            .map(|ticket| (Digest(*ticket.digest()), Some(ticket)))
+            .chain(others)
             .collect();
         let need = Need {
             codecs: Codecs::ALL,
@@ -153,7 +158,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
                         for (digest, bytes) in pack.blobs() {
                             let ticket = awaited.remove(&digest).ok_or_else(|| broken(UNASKED))?;
                             shelf.store.put(digest.0, bytes).map_err(refused_by_store)?;
-                            ticket.done();
+                            if let Some(ticket) = ticket {
+                                ticket.done();
+                            }
                         }
                         Ok(awaited)
                     };

@@ -2,18 +2,22 @@
 //! asked for once more.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::bundle::digest::Digest;
 use protocol::bundle::entry::{Content, Entry};
 use protocol::bundle::offer::Offer;
 use protocol::bundle::setting::Setting;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::exchange::{Exchange, broken, unsuited};
 use crate::failure::Failure;
 use crate::store::{Claim, Pins, Ticket, Waiter};
 use crate::table::Table;
+
+/// How long a job waits for another client's uploads before it asks its own client for the same: nobody can hold others up by being slow.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often a job may find something lacking that was there before: others' uploads may fail, and what is not in use may be evicted.
 const ROUNDS: usize = 16;
@@ -72,18 +76,25 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
         offer: &Arc<Offer>,
         table: &Arc<Table>,
     ) -> Result<Pins, Failure> {
+        let mut is_patient = true;
         for _ in 0..ROUNDS {
             let lack = self.lack(offer, table).await?;
             if lack.is_nothing() {
                 return Ok(lack.pins);
             }
-            if !lack.mine.is_empty() {
-                self.fetch_blobs(lack.mine).await?;
+            let (theirs, mine) = match is_patient {
+                true => (lack.theirs, Vec::new()),
+                false => (Vec::new(), lack.theirs),
+            };
+            let mine = mine.into_iter().map(|(digest, _)| digest);
+            if !lack.mine.is_empty() || mine.len() > 0 {
+                self.fetch_blobs(lack.mine, mine).await?;
             }
-            for waiter in lack.theirs {
-                let patience = self.house.settings.io_timeout;
+            let patience = PATIENCE.min(self.house.settings.io_timeout);
+            let until = Instant::now() + patience;
+            for (_, waiter) in theirs {
                 // Whatever came of it, the next round looks.
-                let _ = timeout(patience, waiter.wait()).await;
+                is_patient = timeout_at(until, waiter.wait()).await.is_ok();
             }
         }
         Err(unsuited("the server loses files faster than it gets them"))
@@ -119,7 +130,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
                 };
                 match (claim, index) {
                     (Some(Claim::Mine(ticket)), _) => lack.mine.push(ticket),
-                    (Some(Claim::Theirs(waiter)), _) => lack.theirs.push(waiter),
+                    (Some(Claim::Theirs(waiter)), _) => lack.theirs.push((digest, waiter)),
                     (None, Some(index)) => table.set_provided(index, true),
                     (None, None) => {}
                 }
@@ -137,7 +148,7 @@ struct Lack {
     /// What this job asks its own client for.
     mine: Vec<Ticket>,
     /// What others are uploading.
-    theirs: Vec<Waiter>,
+    theirs: Vec<(Digest, Waiter)>,
     pins: Pins,
 }
 
