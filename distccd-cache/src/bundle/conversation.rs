@@ -1,8 +1,10 @@
 //! One job in the bundle dialect: offer, compiler, what is lacking, a slot, the compile, the reply. Owns the order of the steps.
 
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use protocol::bundle::BUNDLE_VERSION;
 use protocol::bundle::digest::Digest;
@@ -12,6 +14,7 @@ use protocol::bundle::refusal::{Refusal, RefusalKind};
 use protocol::bundle::reply::BundleReply;
 use protocol::bundle::setting::Setting;
 use protocol::token::Tag;
+use protocol::tree_path::TreePath;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::compilers;
@@ -195,19 +198,26 @@ fn contents(
     workshop: &Workshop,
     offer: &Arc<Offer>,
     table: &Arc<Table>,
-) -> impl Fn(&Digest) -> std::io::Result<Option<Vec<u8>>> + Send + Sync + 'static + use<> {
+) -> impl Fn(&Digest) -> io::Result<Option<Vec<u8>>> + Send + Sync + 'static + use<> {
     let (shelf, workshop) = (Arc::clone(shelf), workshop.clone());
     let (offer, table) = (Arc::clone(offer), Arc::clone(table));
+    // The files that the server may have of its own; looked up when the first one is not in the store.
+    let own = OnceLock::new();
     move |wanted| {
-        if let Some(bytes) = shelf.store.get(&wanted.0).map_err(std::io::Error::other)? {
+        if let Some(bytes) = shelf.store.get(&wanted.0).map_err(io::Error::other)? {
             return Ok(Some(bytes));
         }
-        let rows = table.entries(offer.manifest.used.iter());
-        let named = rows.iter().map(|(_, entry)| entry).find(|entry| {
-            entry.system
-                && matches!(entry.content, Content::File { digest, .. } if digest == *wanted)
+        let own: &HashMap<Digest, TreePath> = own.get_or_init(|| {
+            let rows = table.entries(offer.manifest.used.iter());
+            let system = rows.iter().filter(|(_, entry)| entry.system);
+            let named = system.filter_map(|(_, entry)| match entry.content {
+                Content::File { digest, .. } => Some((digest, entry.path.clone())),
+                _ => None,
+            });
+            named.collect()
         });
-        Ok(named.and_then(|entry| workshop.own_files().read(entry.path.as_bytes(), wanted)))
+        let path = own.get(wanted);
+        Ok(path.and_then(|path| workshop.own_files().read(path.as_bytes(), wanted)))
     }
 }
 
