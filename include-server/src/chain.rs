@@ -65,6 +65,8 @@ pub struct FoundFile {
     pub node: NodeId,
     /// How it is shown to a server.
     pub(crate) entry: OnceLock<Arc<Entry>>,
+    /// And how in a manifest.
+    pub(crate) listed: OnceLock<Arc<protocol::bundle::entry::Entry>>,
 }
 
 impl FoundFile {
@@ -75,6 +77,7 @@ impl FoundFile {
             opened_by: hit.kind,
             node: hit.node,
             entry: OnceLock::new(),
+            listed: OnceLock::new(),
         }
     }
 }

@@ -22,7 +22,7 @@
 //! does not read the file takes any, and files in the compiler's own directories, which such a server has of its own, all
 //! go by their paths.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::HashMap;
 use protocol::bundle::entry::{Content, Entry, Name};
@@ -49,7 +49,7 @@ pub struct Want {
     /// The path's node.
     pub node: NodeId,
     /// What it is to be; never late.
-    pub entry: Entry,
+    pub entry: Arc<Entry>,
     /// What vouched for a file's content.
     pub stamp: Option<FileStamp>,
     /// Whether the compiler reads it under the entry's name; if not, any name will do.
@@ -79,7 +79,7 @@ struct State {
 
 struct Row {
     node: NodeId,
-    entry: Entry,
+    entry: Arc<Entry>,
     /// What vouches for a file's content; `None` when another content was found under the same stamp.
     stamp: Option<FileStamp>,
     /// When it was added.
@@ -187,7 +187,7 @@ impl Ledger {
         let state = self.lock();
         let rows = state.rows.get(range.start as usize..range.end as usize);
         let rows = rows.unwrap_or_default().iter();
-        rows.map(|row| row.entry.clone()).collect()
+        rows.map(|row| Entry::clone(&row.entry)).collect()
     }
 
     /// The indices of what a unit needs; what is not there is added. `None` when the table is full.
@@ -309,9 +309,12 @@ impl State {
 
     fn add(&mut self, want: &Want, late: bool, born: u64) -> u32 {
         let index = self.length();
-        let entry = Entry {
-            late,
-            ..want.entry.clone()
+        let entry = match late {
+            true => Arc::new(Entry {
+                late,
+                ..Entry::clone(&want.entry)
+            }),
+            false => Arc::clone(&want.entry),
         };
         let link = next_link(&self.links[index as usize], &entry);
         self.links.truncate(index as usize + 1);

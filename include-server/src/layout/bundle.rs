@@ -20,7 +20,6 @@ use super::{LayoutError, check_second_name, quotable, tree_path};
 use crate::closure::{Closure, ClosureFile, SearchKind};
 use crate::configuration::TranslationUnit;
 use crate::facts::{Facts, NodeId, Session};
-use crate::files::FileContent;
 use crate::ledger::{Want, name_of};
 
 /// What a manifest is made of.
@@ -103,32 +102,21 @@ impl<'a> Builder<'a, '_> {
         let path = self.walk.path(file.node);
         // Also a file elsewhere to which a link among the compiler's own leads: a server may have that, too.
         let system = way == Way::System;
-        let spelled = file.name.as_os_str().as_bytes();
-        let name = name_of(spelled, path, system);
-        if !system && name != Name::Relative && !quotable(spelled) {
-            return Err(LayoutError::Unquotable {
-                path: file.name.clone(),
-            });
-        }
-        let content: &Arc<FileContent> = &file.content;
-        let stamp = *content.stamp();
-        let entry = Entry {
-            path: tree_path(path, &file.name)?,
-            content: Content::File {
-                digest: Digest(*content.digest()),
-                size: content.bytes().len() as u64,
-                modified: stamp.modified.div_euclid(1_000_000_000),
-            },
-            late: false,
-            system,
-            name,
+        let entry = match file.listed.get().filter(|known| known.system == system) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let entry = Arc::new(entry_of(file, path, system)?);
+                // Somebody else's is as good, or of another option set.
+                let _ = file.listed.set(Arc::clone(&entry));
+                entry
+            }
         };
         match file.opened_by == SearchKind::Source {
-            true => self.own.push(entry),
+            true => self.own.push(Entry::clone(&entry)),
             false => self.wants.push(Want {
                 node: file.node,
                 entry,
-                stamp: Some(stamp),
+                stamp: Some(*file.content.stamp()),
                 read,
             }),
         }
@@ -156,6 +144,29 @@ impl<'a> Builder<'a, '_> {
     }
 }
 
+/// The entry of a file that stands at `path`.
+fn entry_of(file: &ClosureFile, path: &[u8], system: bool) -> Result<Entry, LayoutError> {
+    let spelled = file.name.as_os_str().as_bytes();
+    let name = name_of(spelled, path, system);
+    if !system && name != Name::Relative && !quotable(spelled) {
+        return Err(LayoutError::Unquotable {
+            path: file.name.clone(),
+        });
+    }
+    let content = &file.content;
+    Ok(Entry {
+        path: tree_path(path, &file.name)?,
+        content: Content::File {
+            digest: Digest(*content.digest()),
+            size: content.bytes().len() as u64,
+            modified: content.stamp().modified.div_euclid(1_000_000_000),
+        },
+        late: false,
+        system,
+        name,
+    })
+}
+
 /// A link or a directory.
 fn bare(
     facts: &Facts,
@@ -173,7 +184,7 @@ fn bare(
     };
     Ok(Want {
         node,
-        entry,
+        entry: Arc::new(entry),
         stamp: None,
         read: true,
     })
