@@ -32,9 +32,10 @@ fn resident_megabytes() -> usize {
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let (Some(mode), Some(path)) = (arguments.next(), arguments.next()) else {
-        eprintln!("manifests (auto|stat) COMMANDS.json");
+        eprintln!("manifests (auto|stat) COMMANDS.json [ROUNDS [sections]]");
         return;
     };
+    let rounds = arguments.next().map_or(6, |text| text.parse().expect("a number"));
     let sections_only = arguments.next().is_some();
     let freshness = Freshness::from_str(&mode, true).expect("a mode");
     let text = std::fs::read(path).expect("a readable file");
@@ -55,7 +56,7 @@ fn main() {
     let answerer = Answerer::new(Vec::new(), freshness, None).expect("an answerer");
     let mut sizes = Vec::new();
     let mut files = Vec::new();
-    for round in 0..6 {
+    for round in 0..rounds {
         let mut times = Vec::new();
         (sizes, files) = (Vec::new(), Vec::new());
         let (mut doubts, mut length, mut runs, mut bodies) = (0, 0, 0, Duration::ZERO);
