@@ -35,7 +35,9 @@ fn main() {
         eprintln!("manifests (auto|stat) COMMANDS.json [ROUNDS [sections]]");
         return;
     };
-    let rounds = arguments.next().map_or(6, |text| text.parse().expect("a number"));
+    let rounds = arguments
+        .next()
+        .map_or(6, |text| text.parse().expect("a number"));
     let sections_only = arguments.next().is_some();
     let freshness = Freshness::from_str(&mode, true).expect("a mode");
     let text = std::fs::read(path).expect("a readable file");

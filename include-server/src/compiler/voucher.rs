@@ -17,7 +17,9 @@ pub struct Voucher {
 impl Voucher {
     /// Vouches for the present state of the absolute `path`, absent or not.
     pub fn of(path: PathBuf, session: &mut Session<'_>) -> Self {
-        let seen = look(&path, session);
+        let located = session.locate(NodeId::ROOT, path.as_os_str().as_bytes());
+        let seen = session.status(&located);
+        session.expect_no_reading(&located);
         Self { path, seen }
     }
 

@@ -11,8 +11,8 @@ use rustix::io::Errno;
 
 use super::medium::Medium;
 use super::node::{
-    BY_NAME, DirectoryTimes, Held, LAID, Node, OPENED, REMOTE, SEARCHED, SHOWN, State, UNSETTLED,
-    WATCHED,
+    BY_NAME, DirectoryTimes, Held, LAID, Node, OPENED, PROGRAM, REMOTE, SEARCHED, SHOWN, State,
+    UNSETTLED, WATCHED,
 };
 use super::{Facts, NodeId, Value, lock};
 use crate::files::{self, FileContent, FileStamp, ReadError};
@@ -365,6 +365,10 @@ impl Facts {
             && !node.has(UNSETTLED)
         {
             return Ok((Arc::clone(content), false));
+        }
+        if node.has(PROGRAM) {
+            // Its bytes count after all: another watch is laid.
+            node.put(PROGRAM | LAID, false);
         }
         let names_watched = self.watches_names(node);
         let laid = names_watched && lies_on(node, &state, (stamp.device, stamp.inode));

@@ -5,7 +5,7 @@
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use foldhash::HashMap;
@@ -99,7 +99,7 @@ pub(super) struct Node {
     pub(super) state: Mutex<State>,
     /// Counts the values it has had.
     version: AtomicU32,
-    flags: AtomicU8,
+    flags: AtomicU16,
     /// The tick of the last check.
     checked: AtomicU64,
     /// The tick of the last event about it.
@@ -129,21 +129,24 @@ struct Handle {
 }
 
 /// A directory in which names are looked for in vain: each leaves an entry in the kernel's cache.
-pub(super) const SEARCHED: u8 = 64;
+pub(super) const SEARCHED: u16 = 64;
 /// inotify's watch on the directory reports permissions of the directories in it, too.
-pub(super) const SHOWN: u8 = 128;
+pub(super) const SHOWN: u16 = 128;
 /// inotify would report any change.
-pub(super) const WATCHED: u8 = 1;
+pub(super) const WATCHED: u16 = 1;
+/// Part of a compiler, of which only the stamp counts. All processes of a machine open such files (the C library), so that is not
+/// reported: whoever writes to them through a memory map closes what he opened for writing.
+pub(super) const PROGRAM: u16 = 256;
 /// inotify's watch lies on the inode that the state names.
-pub(super) const LAID: u8 = 8;
+pub(super) const LAID: u16 = 8;
 /// Somebody has opened the file, perhaps to write to it through a memory map, which inotify does not report.
-pub(super) const OPENED: u8 = 2;
+pub(super) const OPENED: u16 = 2;
 /// A directory's own times vouch for it: nothing stands there, or a link.
-pub(super) const BY_NAME: u8 = 16;
+pub(super) const BY_NAME: u16 = 16;
 /// On a file system where only opening asks anew.
-pub(super) const REMOTE: u8 = 32;
+pub(super) const REMOTE: u16 = 32;
 /// The content may change without a change of its stamp: it is read again at every request.
-pub(super) const UNSETTLED: u8 = 4;
+pub(super) const UNSETTLED: u16 = 4;
 
 impl Node {
     pub(super) fn root() -> Node {
@@ -162,7 +165,7 @@ impl Node {
                 held: None,
             }),
             version: AtomicU32::new(0),
-            flags: AtomicU8::new(0),
+            flags: AtomicU16::new(0),
             checked: AtomicU64::new(0),
             event: AtomicU64::new(0),
             names: AtomicU64::new(0),
@@ -193,11 +196,11 @@ impl Node {
         self.version.fetch_add(1, Ordering::AcqRel);
     }
 
-    pub(super) fn has(&self, flag: u8) -> bool {
+    pub(super) fn has(&self, flag: u16) -> bool {
         self.flags.load(Ordering::Acquire) & flag != 0
     }
 
-    pub(super) fn put(&self, flag: u8, on: bool) {
+    pub(super) fn put(&self, flag: u16, on: bool) {
         match on {
             true => self.flags.fetch_or(flag, Ordering::AcqRel),
             false => self.flags.fetch_and(!flag, Ordering::AcqRel),

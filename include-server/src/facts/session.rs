@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::HashMap;
 
-use super::node::{SEARCHED, UNSETTLED};
+use super::node::{PROGRAM, SEARCHED, UNSETTLED};
 use super::passage::{self, End, Passage};
 use super::{Facts, NodeId, Value, lock};
 use crate::files::{FileContent, ReadError, Status};
@@ -107,16 +107,7 @@ impl<'f> Session<'f> {
     pub fn check(&mut self, id: NodeId) -> u32 {
         let node = self.facts.node(id);
         let index = id.0 as usize;
-        if self.scratch.seen.get(index) != Some(&self.scratch.number) {
-            if !self.facts.is_clean(node) && !self.facts.is_vouched_by_directory(node) {
-                self.alterations += u64::from(self.facts.verify(id, node));
-            }
-            if index >= self.scratch.seen.len() {
-                let length = (index + 1).next_power_of_two().max(4096);
-                self.scratch.seen.resize(length, 0);
-            }
-            self.scratch.seen[index] = self.scratch.number;
-        }
+        self.refresh(id);
         let version = node.version();
         if !self.aside && self.scratch.noted.get(index) != Some(&self.scratch.number) {
             if index >= self.scratch.noted.len() {
@@ -130,6 +121,29 @@ impl<'f> Session<'f> {
             trace.push((id, version));
         }
         version
+    }
+
+    /// Makes sure that what is known of a node holds, if that was not done in this request. A node that is not watched is
+    /// asked for from its directory, or vouched for by it, so that comes first.
+    fn refresh(&mut self, id: NodeId) {
+        let index = id.0 as usize;
+        if self.scratch.seen.get(index) == Some(&self.scratch.number) {
+            return;
+        }
+        let node = self.facts.node(id);
+        if !self.facts.is_clean(node) {
+            if node.parent != id {
+                self.refresh(node.parent);
+            }
+            if !self.facts.is_vouched_by_directory(node) {
+                self.alterations += u64::from(self.facts.verify(id, node));
+            }
+        }
+        if index >= self.scratch.seen.len() {
+            let length = (index + 1).next_power_of_two().max(4096);
+            self.scratch.seen.resize(length, 0);
+        }
+        self.scratch.seen[index] = self.scratch.number;
     }
 
     /// Whether all of `evidence` still holds.
@@ -180,6 +194,17 @@ impl<'f> Session<'f> {
             });
             if let (Status::Directory(..), End::At(node)) = found {
                 self.facts.node(node).put(SEARCHED, true);
+            }
+        }
+    }
+
+    /// Notes that of a file only the stamp counts, unless it was read. (Say so before it is asked for again.)
+    pub fn expect_no_reading(&mut self, located: &Located) {
+        if let End::At(id) = located.end {
+            let node = self.facts.node(id);
+            let state = lock(&node.state);
+            if matches!(state.value, Value::File(_)) && state.content.is_none() {
+                node.put(PROGRAM, true);
             }
         }
     }

@@ -218,3 +218,38 @@ fn two_include_servers_leave_each_other_alone() {
     assert_eq!(text(&tree.facts, &path).as_deref(), Some("next"));
     assert_eq!(text(&other, &path).as_deref(), Some("next"));
 }
+
+#[test]
+fn a_name_that_is_asked_for_before_its_directory_is_no_staler() {
+    for tree in Tree::both() {
+        for name in ["w", "w2"] {
+            fs::create_dir_all(tree.path(name).join("c")).unwrap();
+            fs::write(tree.path(name).join("c/h"), name).unwrap();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(40));
+        let directory = tree.path("w/c");
+        let start = {
+            let mut session = tree.facts.session();
+            let way = session.passage(NodeId::ROOT, directory.as_os_str().as_bytes());
+            let End::At(start) = way.end else {
+                panic!("no directory");
+            };
+            start
+        };
+        // As evidence does that was gathered from the working directory on.
+        let read = |expected: &str| {
+            let mut session = tree.facts.session();
+            session.check(start);
+            let End::At(file) = session.locate(start, b"h").end else {
+                panic!("no file");
+            };
+            let content = session.content(file).unwrap();
+            assert_eq!(&content.bytes()[..], expected.as_bytes());
+        };
+        // So often that directories are kept open.
+        (0..3).for_each(|_| read("w"));
+        fs::rename(tree.path("w"), tree.path("w3")).unwrap();
+        fs::rename(tree.path("w2"), tree.path("w")).unwrap();
+        read("w2");
+    }
+}

@@ -20,7 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
-use super::node::{LAID, Node, OPENED, SHOWN, UNSETTLED};
+use super::node::{LAID, Node, OPENED, PROGRAM, SHOWN, UNSETTLED};
 use super::{Facts, NodeId, lock};
 
 /// Why there is no inotify.
@@ -99,7 +99,14 @@ impl Watch {
 
     /// Watches what a file holds; false when that cannot be.
     pub(super) fn file(&self, node: &Node, id: NodeId) -> bool {
-        self.add(node, id, ON_FILE, false)
+        let events = match node.has(PROGRAM) {
+            // What another name of the same file asked for stays.
+            true => ON_FILE
+                .difference(WatchFlags::OPEN)
+                .union(WatchFlags::MASK_ADD),
+            false => ON_FILE,
+        };
+        self.add(node, id, events, false)
     }
 
     fn add(&self, node: &Node, id: NodeId, events: WatchFlags, on_directory: bool) -> bool {
