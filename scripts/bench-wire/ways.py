@@ -5,6 +5,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -283,6 +284,19 @@ class Ours:
         os.unlink(os.path.join(state, "journal"))
 
 
+def run_group(words, environment):
+    """Runs a command in a process group of its own, which ends with this program; returns what it said."""
+    process = subprocess.Popen(
+        words, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+    )
+    try:
+        return process.communicate()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+
+
 def build(way, project, state, place, jobs, server=None):
     """Runs the project's commands through the way; `state` is the client's own directory, which a second build finds again."""
     os.makedirs(os.path.join(state, "home"), exist_ok=True)
@@ -296,12 +310,12 @@ def build(way, project, state, place, jobs, server=None):
     session = os.path.join(HERE, "session.py")
     words = [*place.client, sys.executable, session, "account", outer, *way.wrapper]
     words += [sys.executable, session, "jobs", inner, str(jobs), project.file, *way.prefix]
-    run = subprocess.run(words, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    out, err = run_group(words, environment)
     try:
         with open(outer) as file, open(inner) as more:
             made = Build(json.load(file), json.load(more), len(project.commands))
     except (OSError, ValueError):
-        sys.exit(f"bench-wire: {project.name} through {way.name} did not run:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
+        sys.exit(f"bench-wire: {project.name} through {way.name} did not run:\n{out[-2000:]}{err[-2000:]}")
     tokens = collections.Counter()
     if server:
         time.sleep(0.2)  # The proxy writes its line when both ends are closed.
@@ -309,7 +323,7 @@ def build(way, project, state, place, jobs, server=None):
         tokens = now[0] - before[0]
         made.server_cpu, made.before_exec = server.cpu_seconds() - cpu_before, server.before_exec() - exec_before
         made.up, made.down = now[1] - before[1], now[2] - before[2]
-    made.tokens, made.said = tokens, run.stderr
+    made.tokens, made.said = tokens, err
     way.modes(made, state, tokens)
     for name in (outer, inner):
         os.unlink(name)
