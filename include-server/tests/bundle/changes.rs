@@ -308,3 +308,31 @@ fn jobs_at_once_while_headers_change() {
         }
     }
 }
+
+#[test]
+fn a_table_that_is_largely_untrue_is_begun_anew() {
+    const HEADERS: usize = 4200;
+    const EDITED: usize = 1600;
+    let mut site = Site::new(MODES[1]);
+    let header = |number: usize| format!("inc/h{number}.h");
+    let mut source = String::new();
+    for number in 0..HEADERS {
+        site.write(&header(number), &format!("int h{number};\n"));
+        source += &format!("#include \"{}\"\n", header(number));
+    }
+    site.write("a.c", &source);
+    site.settle();
+    let before = site.check("gcc -c a.c");
+    assert_eq!(before.manifest.length as usize, HEADERS + 1);
+    for number in 0..EDITED {
+        site.write(&header(number), &format!("long h{number};\n"));
+    }
+    site.settle();
+    let after = site.check("gcc -c a.c");
+    assert_eq!(after.manifest.table, before.manifest.table);
+    assert_eq!(dead(&after), EDITED);
+    let anew = site.check("gcc -c a.c");
+    assert_ne!(anew.manifest.table, before.manifest.table);
+    assert_eq!(anew.manifest.length as usize, HEADERS + 1);
+    assert!(anew.manifest.dead.is_empty());
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -83,9 +83,7 @@ impl Site {
             })
             .unwrap();
         self.server.compare_with_disk(&job).unwrap();
-        for name in self.truth(&query) {
-            self.server.finds(&job, Path::new(&name)).unwrap();
-        }
+        self.server.finds(&job, &self.truth(&query)).unwrap();
         self.server.nothing_unexpected().unwrap();
         job
     }

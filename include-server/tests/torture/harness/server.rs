@@ -234,24 +234,29 @@ impl Server {
         Ok(())
     }
 
-    /// Whether the compiler finds `name` as the file that it is on disk now.
-    pub fn finds(&self, job: &Job, name: &Path) -> Result<(), String> {
-        let spelled = job.cwd.join(name);
-        let real = fs::canonicalize(&spelled).map_err(|error| error.to_string())?;
+    /// Whether the compiler finds each of these names as the file that it is on disk now.
+    pub fn finds<'n>(
+        &self,
+        job: &Job,
+        names: impl IntoIterator<Item = &'n String>,
+    ) -> Result<(), String> {
         let view = View::new(self, job);
-        match view.ends(&spelled).as_slice() {
-            [Some(entry)] if entry.path.as_bytes() == real.as_os_str().as_bytes() => Ok(()),
-            ends => Err(format!(
-                "{} leads to {} in one way of {} and not to {}",
-                name.display(),
-                ends.iter()
-                    .flatten()
-                    .next()
-                    .map_or("nothing".into(), |e| e.path.to_string()),
-                ends.len(),
-                real.display()
-            )),
+        for name in names {
+            let spelled = job.cwd.join(name);
+            let real = fs::canonicalize(&spelled).map_err(|error| error.to_string())?;
+            let ends = view.ends(&spelled);
+            let is_right = |entry: &Entry| entry.path.as_bytes() == real.as_os_str().as_bytes();
+            if !matches!(ends.as_slice(), [Some(entry)] if is_right(entry)) {
+                let paths = ends.iter().flatten().map(|entry| entry.path.to_string());
+                return Err(format!(
+                    "{name} leads to {:?} in {} ways and not to {}",
+                    paths.collect::<Vec<_>>(),
+                    ends.len(),
+                    real.display()
+                ));
+            }
         }
+        Ok(())
     }
 
     /// Whether no running job can find what it is not to find. To be asked after each change of a table.

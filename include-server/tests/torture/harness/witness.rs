@@ -154,9 +154,7 @@ impl Witness {
             }
         };
         server.compare_with_disk(&job)?;
-        for name in truth {
-            server.finds(&job, Path::new(name))?;
-        }
+        server.finds(&job, truth)?;
         server.nothing_unexpected()
     }
 
