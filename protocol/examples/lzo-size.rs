@@ -9,14 +9,14 @@ use std::ffi::OsString;
 use std::io::{self, BufRead, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use protocol::bundle::block::{Codec, put_block};
+use protocol::bundle::block::{Codec, Effort, put_block};
 use protocol::bundle::digest::Digest;
 use protocol::bundle::pack::PACK_BYTES;
 
 /// Bytes of `plain` as a block of `codec`, its few bytes of frame included.
 fn packed(plain: &[u8], codec: Codec) -> usize {
     let mut out = Vec::new();
-    put_block(&mut out, plain, codec);
+    put_block(&mut out, plain, codec, Effort::Thorough);
     out.len()
 }
 

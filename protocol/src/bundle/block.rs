@@ -20,8 +20,14 @@ pub enum Codec {
     Zstd = 2,
 }
 
-/// The level that costs about as much time as LZO and halves its bytes for sources (facts/measurements).
-const ZSTD_LEVEL: i32 = 3;
+/// How hard zstd tries, as its levels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// Objects, which cross once: the server's time counts more than the last bytes.
+    Quick = 1,
+    /// Sources, which are compressed once for all who want them: about the time of LZO for half its bytes.
+    Thorough = 3,
+}
 
 impl Codec {
     fn from_byte(byte: u8) -> Result<Self, WireError> {
@@ -35,11 +41,11 @@ impl Codec {
 
     /// The compressed form of `plain`.
     #[must_use]
-    pub fn compress(self, plain: &[u8]) -> Vec<u8> {
+    pub fn compress(self, plain: &[u8], effort: Effort) -> Vec<u8> {
         match self {
             Self::None => plain.to_vec(),
             Self::Lzo => crate::lzo::compress(plain),
-            Self::Zstd => zstd::bulk::compress(plain, ZSTD_LEVEL)
+            Self::Zstd => zstd::bulk::compress(plain, effort as i32)
                 .expect("compressing into memory of the right size does not fail"),
         }
     }
@@ -92,8 +98,8 @@ impl Codecs {
 const SMALL: usize = 64;
 
 /// Appends a block; in its plain form when that is shorter.
-pub fn put_block(out: &mut Vec<u8>, plain: &[u8], codec: Codec) {
-    let packed = (plain.len() > SMALL).then(|| codec.compress(plain));
+pub fn put_block(out: &mut Vec<u8>, plain: &[u8], codec: Codec, effort: Effort) {
+    let packed = (plain.len() > SMALL).then(|| codec.compress(plain, effort));
     let (codec, bytes) = match &packed {
         Some(packed) if packed.len() < plain.len() => (codec, packed.as_slice()),
         _ => (Codec::None, plain),
@@ -126,7 +132,7 @@ mod tests {
         for plain in [&b""[..], b"short", &b"int x;\n".repeat(500)] {
             for codec in [Codec::None, Codec::Lzo, Codec::Zstd] {
                 let mut out = Vec::new();
-                put_block(&mut out, plain, codec);
+                put_block(&mut out, plain, codec, Effort::Thorough);
                 let mut body = Body::new(&out);
                 let read = take_block(&mut body, Codecs::ALL, plain.len());
                 assert_eq!(read.as_deref(), Ok(plain));
@@ -143,7 +149,7 @@ mod tests {
     fn a_lie_about_the_length_is_found() {
         let plain = b"int x;\n".repeat(500);
         for codec in [Codec::None, Codec::Lzo, Codec::Zstd] {
-            let packed = codec.compress(&plain);
+            let packed = codec.compress(&plain, Effort::Quick);
             for wrong in [0, plain.len() - 1, plain.len() + 1, 1 << 28] {
                 assert!(
                     codec.decompress(&packed, wrong).is_err(),

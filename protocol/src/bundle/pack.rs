@@ -4,7 +4,7 @@
 //! PACK body:  n (digest (32)  length)*n  block of all contents, one after the other
 //! ```
 
-use super::block::{Codec, Codecs, put_block, take_block};
+use super::block::{Codec, Codecs, Effort, put_block, take_block};
 use super::digest::{DIGEST_BYTES, Digest};
 use super::number::{Body, put_number};
 use crate::error::WireError;
@@ -25,7 +25,7 @@ pub fn encode_pack(blobs: &[(Digest, &[u8])], codec: Codec) -> Vec<u8> {
         put_number(&mut out, bytes.len() as u64);
         plain.extend_from_slice(bytes);
     }
-    put_block(&mut out, &plain, codec);
+    put_block(&mut out, &plain, codec, Effort::Thorough);
     out
 }
 

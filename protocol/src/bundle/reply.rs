@@ -6,7 +6,7 @@
 //! `version` is the dialect's. The blocks are those of [`super::block`]. The object and what follows it are empty when the compiler failed. `SIDE` announces files that
 //! the compiler wrote besides, under the names that the command line gives them on the client.
 
-use super::block::{Codec, Codecs, put_block, take_block};
+use super::block::{Codec, Codecs, Effort, put_block, take_block};
 use super::number::Body;
 use crate::decoder::{Decoder, Grammar, Step, capped, decode_all, expect};
 use crate::error::WireError;
@@ -51,7 +51,7 @@ impl BundleReply {
         put_token(&mut out, Tag::STAT, self.status.0);
         let put = |out: &mut Vec<u8>, tag, plain: &[u8]| {
             let mut block = Vec::with_capacity(plain.len() / 2 + 16);
-            put_block(&mut block, plain, codec);
+            put_block(&mut block, plain, codec, Effort::Quick);
             put_body(out, tag, &block);
         };
         put(&mut out, Tag::SERR, &self.stderr);

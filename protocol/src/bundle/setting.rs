@@ -6,7 +6,7 @@
 //! SETT body: block of a setting
 //! ```
 
-use super::block::{Codec, Codecs, put_block, take_block};
+use super::block::{Codec, Codecs, Effort, put_block, take_block};
 use super::number::{Body, put_bytes, put_number};
 use crate::error::WireError;
 use crate::limits::Limits;
@@ -103,7 +103,7 @@ impl Setting {
 #[must_use]
 pub fn encode_setting(plain: &[u8], codec: Codec) -> Vec<u8> {
     let mut out = Vec::with_capacity(plain.len() / 2 + 16);
-    put_block(&mut out, plain, codec);
+    put_block(&mut out, plain, codec, Effort::Thorough);
     out
 }
 

@@ -10,7 +10,7 @@
 //! TABL body:      id (16)  from  block of entries (see block, entry)
 //! ```
 
-use super::block::{Codec, Codecs, put_block, take_block};
+use super::block::{Codec, Codecs, Effort, put_block, take_block};
 use super::digest::Digest;
 use super::entry::{Entry, put_entries, put_entry, take_entries};
 use super::number::{Body, put_number};
@@ -60,7 +60,7 @@ pub fn encode_extension(id: TableId, from: u32, entries: &[Entry], codec: Codec)
     let mut out = Vec::with_capacity(plain.len() / 2 + 64);
     out.extend_from_slice(&id.0);
     put_number(&mut out, from.into());
-    put_block(&mut out, &plain, codec);
+    put_block(&mut out, &plain, codec, Effort::Thorough);
     out
 }
 
