@@ -383,3 +383,21 @@ fn a_server_with_other_system_headers_gives_the_clients_object() {
     let object = fs::read(house.src().join("s0.o")).unwrap_or_default();
     assert!(!outcome.status.success() || object != expected[0]);
 }
+
+#[test]
+fn without_namespaces_other_system_headers_are_refused_before_anything_is_sent() {
+    let dir = scratch();
+    let Some(starter) = daemon_on_another_system(dir.path()) else {
+        return;
+    };
+    make_project(dir.path(), 1);
+    let view = [("PUMPHOUSE_VIEW", "rewrite")];
+    let daemon = Daemon::start_by(&starter, Maker::Ours, dir.path(), &view, &[]);
+    let house = House::new(dir.path(), &daemon);
+    // Preprocessed at home instead; line tables may differ then.
+    house.client.compile(&house.src(), &words(0));
+    let crossings = house.tap.crossings();
+    let greetings: Vec<_> = crossings.iter().map(|c| c.greeting.as_slice()).collect();
+    assert_eq!(greetings, [b"BNDL00000001", b"DIST00000002"]);
+    assert!(crossings[0].up < 6000, "{crossings:?}");
+}

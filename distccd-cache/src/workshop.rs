@@ -162,6 +162,12 @@ impl Workshop {
         &self.shared.own_files
     }
 
+    /// Whether jobs see the client's files at the client's own paths, system headers included.
+    #[must_use]
+    pub fn shows_own_paths(&self) -> bool {
+        self.shared.namespaces.is_ok()
+    }
+
     /// The `PATH` that a compiler gets: its own directory first.
     pub(crate) fn program_path(&self, compiler: &Path) -> OsString {
         self.shared.program_path(compiler)

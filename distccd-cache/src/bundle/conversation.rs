@@ -115,6 +115,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
         if let Some(refusal) = arguments::refused(&argv, settings.sysroot.as_deref()) {
             return Err(Failure::Arguments(refusal));
         }
+        self.check_system_headers(&offer, &table).await?;
         for _ in 0..ATTEMPTS {
             let pins = self.blobs(&offer, &table).await?;
             let job = BundleJob {
@@ -153,6 +154,38 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
             }
         }
         Err(unsuited("the server loses files faster than it compiles"))
+    }
+
+    /// Without namespaces the compiler sees this server's own system headers: they must be the client's. Asked before anything is uploaded.
+    async fn check_system_headers(
+        &self,
+        offer: &Arc<Offer>,
+        table: &Arc<Table>,
+    ) -> Result<(), Failure> {
+        let workshop = &self.house.settings.workshop;
+        if workshop.shows_own_paths() {
+            return Ok(());
+        }
+        let (workshop, offer, table) = (workshop.clone(), Arc::clone(offer), Arc::clone(table));
+        let look = move || {
+            let rows = table.entries(offer.manifest.used.iter());
+            let differs = rows.into_iter().find(|(_, entry)| match &entry.content {
+                Content::File { digest, .. } if entry.system => {
+                    !workshop.own_files().has(entry.path.as_bytes(), digest)
+                }
+                _ => false,
+            });
+            differs.map(|(_, entry)| entry.path.clone())
+        };
+        match tokio::task::spawn_blocking(look)
+            .await
+            .map_err(Failure::Reply)?
+        {
+            None => Ok(()),
+            Some(path) => Err(unsuited(format!(
+                "the server's own {path} differs and it may not make namespaces"
+            ))),
+        }
     }
 
     async fn finish(
