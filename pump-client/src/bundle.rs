@@ -8,7 +8,7 @@ use crate::frames::Incoming;
 use crate::include_client::Conversation;
 use crate::job_state::Phase;
 use crate::log;
-use crate::remote::{Attempt, send};
+use crate::remote::{Attempt, hung_up, send};
 use crate::trouble::Trouble;
 use protocol::bundle::block::Codecs;
 use protocol::bundle::digest::Digest;
@@ -49,7 +49,12 @@ impl Attempt<'_> {
             .command
             .for_remote_pump(dependencies_output.map(|value| value.as_bytes()));
         self.log_exec(&words);
-        let (common, own) = split_words(&words, |word| is_own(self.command, word));
+        let stem = stem(self.command);
+        let is_own = |word: &[u8]| {
+            self.command.output() == Some(word)
+                || !stem.is_empty() && word.windows(stem.len()).any(|part| part == stem)
+        };
+        let (common, own) = split_words(&words, is_own);
         let (manifest, platform) = conversation.manifest()?;
         let setting = Setting::encode(cwd, platform, &common);
         let name = Digest::of(&setting);
@@ -132,12 +137,7 @@ fn have(connection: &mut Connection) -> Result<(), Trouble> {
 }
 
 fn receive(connection: &mut Connection, buffer: &mut [u8]) -> Result<usize, Trouble> {
-    connection
-        .receive(buffer)
-        .map_err(|error| match error.is_reset() {
-            true => Trouble::NoAnswer,
-            false => error.into(),
-        })
+    connection.receive(buffer).map_err(hung_up)
 }
 
 fn refused(refusal: Refusal) -> Result<Outcome, Trouble> {
@@ -149,15 +149,12 @@ fn refused(refusal: Refusal) -> Result<Outcome, Trouble> {
     }
 }
 
-/// Whether a word is this job's own, and not its build's: it names the source or a result, or contains the source's name without its suffix.
-fn is_own(command: &CommandLine, word: &[u8]) -> bool {
+/// The source's name without directories and suffix: words that contain it are this job's own, and not its build's.
+fn stem(command: &CommandLine) -> &[u8] {
     let source = command.source().unwrap_or_default();
     let name = source.rsplit(|&byte| byte == b'/').next().unwrap_or(source);
-    let stem = match name.iter().rposition(|&byte| byte == b'.') {
+    match name.iter().rposition(|&byte| byte == b'.') {
         Some(dot) if dot > 0 => &name[..dot],
         _ => name,
-    };
-    let result = |file: Option<&[u8]>| file.is_some_and(|file| file == word);
-    result(command.output())
-        || !stem.is_empty() && word.windows(stem.len()).any(|part| part == stem)
+    }
 }

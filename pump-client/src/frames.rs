@@ -19,10 +19,7 @@ impl Incoming {
     ///
     /// # Errors
     /// Those of `read`.
-    pub fn fill<E>(
-        &mut self,
-        read: &mut impl FnMut(&mut [u8]) -> Result<usize, E>,
-    ) -> Result<bool, E> {
+    fn fill<E>(&mut self, read: &mut impl FnMut(&mut [u8]) -> Result<usize, E>) -> Result<bool, E> {
         let used = self.bytes.len();
         self.bytes.resize(used + CHUNK, 0);
         let read = read(&mut self.bytes[used..]);

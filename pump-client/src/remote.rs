@@ -5,7 +5,7 @@
 //! preprocessor started, and while it runs the connection is opened and the request's head sent.
 
 use crate::compiler::{Capture, Captured, Launcher};
-use crate::connection::Connection;
+use crate::connection::{Connection, ConnectionError};
 use crate::environment::Environment;
 use crate::host_list::{Host, HostList};
 use crate::job_state::{JobState, Phase};
@@ -204,12 +204,15 @@ impl Attempt<'_> {
 
 /// Sends; a server that hangs up meanwhile gave no answer.
 pub(crate) fn send(connection: &mut Connection, bytes: &[u8]) -> Result<(), Trouble> {
-    connection
-        .send(bytes)
-        .map_err(|error| match error.is_reset() {
-            true => Trouble::NoAnswer,
-            false => error.into(),
-        })
+    connection.send(bytes).map_err(hung_up)
+}
+
+/// A server that hangs up gave no answer.
+pub(crate) fn hung_up(error: ConnectionError) -> Trouble {
+    match error.is_reset() {
+        true => Trouble::NoAnswer,
+        false => error.into(),
+    }
 }
 
 /// A command line for a message.
