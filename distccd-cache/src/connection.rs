@@ -12,9 +12,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
 use crate::arguments;
 use crate::bundle;
-use crate::failure::{Done, Failure};
+use crate::failure::{Done, Failure, ending_of};
 use crate::house::House;
-use crate::job::CompileOutcome;
 use crate::log::{notice, shown};
 use crate::receive;
 use crate::reply::{log_cost, send};
@@ -148,13 +147,7 @@ where
     let finished = settings.workshop.run(request, &compiler, cancelled).await?;
     drop(slot);
     log_cost(peer, &finished);
-    let ending = match finished.outcome {
-        CompileOutcome::Ok => Ending::CompileOk,
-        CompileOutcome::Error => Ending::CompileError,
-        CompileOutcome::TimedOut => Ending::CompileTimeout,
-        CompileOutcome::Disconnected if house.is_stopping() => return Err(Failure::Stopping),
-        CompileOutcome::Disconnected => return Err(Failure::ClientLeft),
-    };
+    let ending = ending_of(finished.outcome, house.is_stopping())?;
     let status = finished.reply.status;
     let reply = finished.reply;
     send(house, peer, move || reply.encode(), writer).await?;

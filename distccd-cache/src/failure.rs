@@ -6,7 +6,7 @@ use protocol::error::WireError;
 use protocol::exit_code::ExitCode;
 use protocol::wait_status::WaitStatus;
 
-use crate::job::JobError;
+use crate::job::{CompileOutcome, JobError};
 use crate::log::critical;
 use crate::receive::ReceiveError;
 use crate::statistics::Ending;
@@ -75,4 +75,15 @@ pub(crate) struct Done {
     pub(crate) status: WaitStatus,
     pub(crate) compiler: String,
     pub(crate) source: String,
+}
+
+/// How a compile that came to its end is counted. One whose client is gone has nobody to reply to.
+pub(crate) fn ending_of(outcome: CompileOutcome, is_stopping: bool) -> Result<Ending, Failure> {
+    match outcome {
+        CompileOutcome::Ok => Ok(Ending::CompileOk),
+        CompileOutcome::Error => Ok(Ending::CompileError),
+        CompileOutcome::TimedOut => Ok(Ending::CompileTimeout),
+        CompileOutcome::Disconnected if is_stopping => Err(Failure::Stopping),
+        CompileOutcome::Disconnected => Err(Failure::ClientLeft),
+    }
 }

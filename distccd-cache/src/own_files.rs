@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::bundle::digest::Digest;
+use protocol::bundle::entry::{Content, Entry};
 
 use crate::tree::{is_below, read_capped};
 use crate::view::skeleton::TOOLCHAIN_ROOTS;
@@ -46,6 +47,24 @@ impl OwnFiles {
     #[must_use]
     pub fn has(&self, path: &[u8], digest: &Digest) -> bool {
         self.digest(path) == Some(*digest)
+    }
+
+    /// Whether the same stands at an entry's path on this server.
+    #[must_use]
+    pub fn stands(&self, entry: &Entry) -> bool {
+        let bytes = entry.path.as_bytes();
+        let path = Path::new(OsStr::from_bytes(bytes));
+        let meta = std::fs::symlink_metadata(path).ok();
+        match &entry.content {
+            Content::Directory => meta.is_some_and(|meta| meta.is_dir()),
+            Content::Link(target) => {
+                let own = std::fs::read_link(path);
+                own.is_ok_and(|own| own.as_os_str().as_bytes() == target.as_slice())
+            }
+            Content::File { digest, .. } => {
+                meta.is_some_and(|meta| meta.is_file()) && self.has(bytes, digest)
+            }
+        }
     }
 
     /// The bytes of the server's file of this path, if they have this digest.

@@ -1,7 +1,7 @@
 //! From a bundle job to a running compiler. Owns no state: what it makes, the [`Run`] owns.
 
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use protocol::bundle::digest::Digest;
 use protocol::bundle::entry::{Content, Entry, Name};
 use protocol::bundle::manifest::Manifest;
+use protocol::tree::with_line;
 use protocol::version::Version;
 
 use crate::child::NewRoot;
@@ -318,20 +319,7 @@ impl Preparation<'_> {
 
     /// Refuses a job that would not find the same at this path of the server's.
     fn check_own_copy(&self, entry: &Entry) -> Result<(), JobError> {
-        let bytes = entry.path.as_bytes();
-        let path = Path::new(OsStr::from_bytes(bytes));
-        let meta = std::fs::symlink_metadata(path).ok();
-        let same = match &entry.content {
-            Content::Directory => meta.is_some_and(|meta| meta.is_dir()),
-            Content::Link(target) => {
-                let own = std::fs::read_link(path);
-                own.is_ok_and(|own| own.as_os_str().as_bytes() == target.as_slice())
-            }
-            Content::File { digest, .. } => {
-                meta.is_some_and(|meta| meta.is_file()) && self.shared.own_files.has(bytes, digest)
-            }
-        };
-        match same {
+        match self.shared.own_files.stands(entry) {
             true => Ok(()),
             false => Err(JobError::Unsuited(format!(
                 "the server's own {} differs and namespaces are not allowed here",
@@ -385,7 +373,7 @@ impl Preparation<'_> {
                         tree.charge(&entry.path, *size)?;
                         let bytes = match tree.layout() {
                             Layout::OwnPaths => bytes,
-                            Layout::BelowRoot => with_line(bytes, entry),
+                            Layout::BelowRoot => under_its_name(bytes, entry),
                         };
                         tree.write_dated(&entry.path, &bytes, *modified)?;
                     }
@@ -409,18 +397,12 @@ impl Preparation<'_> {
 }
 
 /// A file's content behind a `#line` directive, where the compiler has to know the file by another name than the one it is opened by.
-fn with_line(content: Vec<u8>, entry: &Entry) -> Vec<u8> {
-    const MARK: &[u8] = b"\xef\xbb\xbf";
-    let name = match &entry.name {
-        Name::Relative => return content,
-        Name::Path => entry.path.as_bytes(),
-        Name::Other(name) => name,
-    };
-    let (mark, text) = match content.strip_prefix(MARK) {
-        Some(text) => (MARK, text),
-        None => (&b""[..], content.as_slice()),
-    };
-    [mark, b"#line 1 \"", name, b"\"\n", text].concat()
+fn under_its_name(content: Vec<u8>, entry: &Entry) -> Vec<u8> {
+    match &entry.name {
+        Name::Relative => content,
+        Name::Path => with_line(&content, entry.path.as_bytes()),
+        Name::Other(name) => with_line(&content, name),
+    }
 }
 
 #[cfg(test)]
@@ -438,7 +420,7 @@ mod tests {
             name,
         };
         let check = |content: &[u8], name, expected: &[u8]| {
-            assert_eq!(with_line(content.to_vec(), &entry(name)), expected);
+            assert_eq!(under_its_name(content.to_vec(), &entry(name)), expected);
         };
         check(b"int x;", Name::Relative, b"int x;");
         check(b"int x;", Name::Path, b"#line 1 \"/h/a.h\"\nint x;");

@@ -60,6 +60,18 @@ impl TreeEntry {
     }
 }
 
+/// A file's content behind `#line 1 "name"`, for a server that shows it under another name; a byte order mark stays first, where alone it is
+/// allowed.
+#[must_use]
+pub fn with_line(content: &[u8], name: &[u8]) -> Vec<u8> {
+    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+    let (mark, text) = match content.strip_prefix(BYTE_ORDER_MARK) {
+        Some(text) => (BYTE_ORDER_MARK, text),
+        None => (&b""[..], content),
+    };
+    [mark, b"#line 1 \"", name, b"\"\n", text].concat()
+}
+
 /// Appends `NFIL` and its entries to a message that is being built. The same bytes are the closure's section in the
 /// include server's richer dialogue, so that the client passes them on without looking at them.
 pub fn put_entries(out: &mut Vec<u8>, entries: &[TreeEntry]) {

@@ -21,13 +21,12 @@ use super::compilers;
 use super::exchange::{Exchange, broken, unsuited};
 use super::frames::Frames;
 use crate::arguments;
-use crate::failure::{Done, Failure};
+use crate::failure::{Done, Failure, ending_of};
 use crate::house::House;
-use crate::job::{BundleJob, CompileOutcome, Finished, JobError};
+use crate::job::{BundleJob, Finished, JobError};
 use crate::log::shown;
 use crate::reply::{log_cost, send};
 use crate::shelf::Shelf;
-use crate::statistics::Ending;
 use crate::table::Table;
 use crate::workshop::Workshop;
 
@@ -169,12 +168,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
         let (workshop, offer, table) = (workshop.clone(), Arc::clone(offer), Arc::clone(table));
         let look = move || {
             let rows = table.entries(offer.manifest.used.iter());
-            let differs = rows.into_iter().find(|(_, entry)| match &entry.content {
-                Content::File { digest, .. } if entry.system => {
-                    !workshop.own_files().has(entry.path.as_bytes(), digest)
-                }
-                _ => false,
-            });
+            let mut system = rows.into_iter().filter(|(_, entry)| entry.system);
+            let differs = system.find(|(_, entry)| !workshop.own_files().stands(entry));
             differs.map(|(_, entry)| entry.path.clone())
         };
         match tokio::task::spawn_blocking(look)
@@ -183,7 +178,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
         {
             None => Ok(()),
             Some(path) => Err(unsuited(format!(
-                "the server's own {path} differs and it may not make namespaces"
+                "the server's own {path} differs and namespaces are not allowed here"
             ))),
         }
     }
@@ -195,16 +190,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
         compiler: String,
         finished: Finished,
     ) -> Result<Done, Failure> {
-        let ending = match finished.outcome {
-            CompileOutcome::Ok => Ending::CompileOk,
-            CompileOutcome::Error => Ending::CompileError,
-            CompileOutcome::TimedOut => Ending::CompileTimeout,
-            CompileOutcome::Disconnected if self.house.is_stopping() => {
-                return Err(Failure::Stopping);
-            }
-            CompileOutcome::Disconnected => return Err(Failure::ClientLeft),
-        };
         log_cost(peer, &finished);
+        let ending = ending_of(finished.outcome, self.house.is_stopping())?;
         let reply = BundleReply {
             status: finished.reply.status,
             stderr: finished.reply.stderr,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 use protocol::token::{Tag, put_body, put_token};
-use protocol::tree::{EntryContent, TreeEntry, put_entry};
+use protocol::tree::{EntryContent, TreeEntry, put_entry, with_line};
 
 use super::Layout;
 use crate::entry::{Entry, Node, with_empty_lines};
@@ -22,8 +22,6 @@ type ChangedContent = ([u8; 32], Option<Vec<u8>>, u32);
 
 /// Forms kept at most. A large project has some 20,000 headers; past that, starting anew is cheap enough.
 const FORMS_KEPT: usize = 65_536;
-
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl CompressedForms {
     /// The LZO block of `content`, behind `#line 1 "name"` if there is a name, with so many empty lines at its end.
@@ -46,15 +44,6 @@ impl CompressedForms {
         self.changed.insert(key, Arc::clone(&block));
         block
     }
-}
-
-/// `content` behind a `#line` directive; a byte order mark stays first, where alone it is allowed.
-fn with_line(content: &[u8], name: &[u8]) -> Vec<u8> {
-    let (mark, text) = match content.strip_prefix(BYTE_ORDER_MARK) {
-        Some(text) => (BYTE_ORDER_MARK, text),
-        None => (&b""[..], content),
-    };
-    [mark, b"#line 1 \"", name, b"\"\n", text].concat()
 }
 
 impl Layout {
