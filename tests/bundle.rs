@@ -83,7 +83,7 @@ impl House {
     fn crossings(&self, before: usize) -> Vec<Crossing> {
         let crossings = self.tap.crossings().split_off(before);
         for crossing in &crossings {
-            assert_eq!(crossing.greeting, b"BNDL00000001");
+            assert_eq!(crossing.greeting, b"BNDL00000002");
         }
         crossings
     }
@@ -398,6 +398,6 @@ fn without_namespaces_other_system_headers_are_refused_before_anything_is_sent()
     house.client.compile(&house.src(), &words(0));
     let crossings = house.tap.crossings();
     let greetings: Vec<_> = crossings.iter().map(|c| c.greeting.as_slice()).collect();
-    assert_eq!(greetings, [b"BNDL00000001", b"DIST00000002"]);
+    assert_eq!(greetings, [b"BNDL00000002", b"DIST00000002"]);
     assert!(crossings[0].up < 6000, "{crossings:?}");
 }

@@ -125,7 +125,7 @@ fn same_products(compilers: [&str; 2], in_bundles: bool) {
         assert_eq!(remote.3, local.3, "{line}: the diagnostics differ");
     }
     let opening = if in_bundles {
-        "BNDL00000001"
+        "BNDL00000002"
     } else {
         "DIST00000003"
     };

@@ -147,7 +147,7 @@ fn pair(client: Maker, daemon: Maker, options: &str, openings: &[&str]) {
 const PROTOCOL_1: &[&str] = &["DIST00000001"];
 const PROTOCOL_2: &[&str] = &["DIST00000002"];
 const PROTOCOL_3: &[&str] = &["DIST00000003"];
-const BUNDLES: &[&str] = &["BNDL00000001"];
+const BUNDLES: &[&str] = &["BNDL00000002"];
 
 #[test]
 fn stock_client_our_include_server_our_daemon() {
@@ -162,7 +162,7 @@ fn stock_client_our_include_server_stock_daemon() {
 #[test]
 fn our_client_our_include_server_stock_daemon() {
     // The first job finds out that the server is stock's, and all know it from then on.
-    let openings = &["BNDL00000001", "DIST00000003"];
+    let openings = &["BNDL00000002", "DIST00000003"];
     pair(Maker::Ours, Maker::Stock, ",cpp,lzo", openings);
 }
 

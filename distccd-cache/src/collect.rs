@@ -13,8 +13,16 @@ use crate::tree::parent_of;
 use crate::view::View;
 use crate::view::namespace::is_expected;
 
-/// What goes back: the reply, and further files by their paths at the client.
-pub(crate) type Collected = (Reply, SideFiles);
+/// What a compile left.
+#[derive(Debug)]
+pub(crate) struct Collected {
+    /// What goes back.
+    pub(crate) reply: Reply,
+    /// Further files by their paths at the client.
+    pub(crate) side: SideFiles,
+    /// Files of this server's that a job of stock's protocols is known to have read.
+    pub(crate) own_reads: Vec<Vec<u8>>,
+}
 
 /// Paths and contents.
 type SideFiles = Vec<(Vec<u8>, Vec<u8>)>;
@@ -44,7 +52,11 @@ pub(crate) fn collect(mut run: Run, status: WaitStatus, cap: u64) -> Result<Coll
         dependencies: None,
     };
     if !status.success() {
-        return Ok((reply, Vec::new()));
+        return Ok(Collected {
+            reply,
+            side: Vec::new(),
+            own_reads: Vec::new(),
+        });
     }
     reply.object = read(&run, &run.object, cap)?;
     refuse_server_path(&run, &reply.object)?;
@@ -52,11 +64,12 @@ pub(crate) fn collect(mut run: Run, status: WaitStatus, cap: u64) -> Result<Coll
         reply.dependencies = Some(Vec::new());
     }
     let mut side = Vec::new();
+    let mut own_reads = Vec::new();
     if let Some(path) = &run.dependencies {
         let mut rules = read(&run, path, cap)?;
         let names = deps::prerequisites(&rules);
         match &run.reads {
-            Reads::Toolchain => check_toolchain_reads(&run, names, &root)?,
+            Reads::Toolchain => own_reads = check_toolchain_reads(&run, names, &root)?,
             Reads::Manifest(reads) => {
                 reads.check(
                     &run.tree,
@@ -75,7 +88,11 @@ pub(crate) fn collect(mut run: Run, status: WaitStatus, cap: u64) -> Result<Coll
         }
         side = side_outputs(&run, cap)?;
     }
-    Ok((reply, side))
+    Ok(Collected {
+        reply,
+        side,
+        own_reads,
+    })
 }
 
 fn read(run: &Run, path: &[u8], cap: u64) -> Result<Vec<u8>, JobError> {
@@ -116,7 +133,13 @@ fn named(run: &Run, name: Vec<u8>, root: &[u8]) -> Named {
     }
 }
 
-fn check_toolchain_reads(run: &Run, names: Vec<Vec<u8>>, root: &[u8]) -> Result<(), JobError> {
+/// Refuses what was read and is neither the client's nor the toolchain's. Gives back the latter.
+fn check_toolchain_reads(
+    run: &Run,
+    names: Vec<Vec<u8>>,
+    root: &[u8],
+) -> Result<Vec<Vec<u8>>, JobError> {
+    let mut own_reads = Vec::new();
     for name in names {
         let (path, of_client) = match named(run, name, root) {
             Named::Client(path) => (path, true),
@@ -130,8 +153,11 @@ fn check_toolchain_reads(run: &Run, names: Vec<Vec<u8>>, root: &[u8]) -> Result<
                 String::from_utf8_lossy(&real).into_owned(),
             ));
         }
+        if !run.tree.has_file(&real) {
+            own_reads.push(real);
+        }
     }
-    Ok(())
+    Ok(own_reads)
 }
 
 /// The regular files that a compile left beside its outputs and in its working directory.

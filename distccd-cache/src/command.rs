@@ -92,6 +92,12 @@ impl Command {
     }
 }
 
+/// The name without directories of the source that a command line compiles, for people; empty when there is not one.
+pub(crate) fn source_name(argv: &[Vec<u8>]) -> String {
+    let line = CommandLine::parse(argv);
+    crate::log::shown(base_name(line.source().unwrap_or_default()))
+}
+
 /// The last component of a path.
 pub(crate) fn base_name(path: &[u8]) -> &[u8] {
     path.rsplit(|&b| b == b'/').next().unwrap_or(path)

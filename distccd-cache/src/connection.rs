@@ -1,6 +1,7 @@
 //! One client, from its first byte to our last. Owns the order of the steps; every way it can end is one [`Failure`] or
 //! a reply, and is counted and logged in one place.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::exit_code::ExitCode;
@@ -8,16 +9,17 @@ use protocol::reply::Reply;
 use protocol::request::Request;
 use protocol::token::Tag;
 use protocol::wait_status::WaitStatus;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::arguments;
 use crate::bundle;
-use crate::failure::{Done, Failure, ending_of};
+use crate::failure::{Cached, Done, Failure};
 use crate::house::House;
 use crate::log::{notice, shown};
 use crate::receive;
-use crate::reply::{log_cost, send};
+use crate::reply::send;
 use crate::statistics::Ending;
+use crate::task::Task;
 use crate::whitelist::CompilerRefusal;
 
 /// Serves one client. Returns the exit code of a process that serves no other.
@@ -42,6 +44,7 @@ where
                     status,
                     compiler: nothing(),
                     source: nothing(),
+                    cache: Cached::Unasked,
                 },
                 code.code(),
             )
@@ -60,6 +63,7 @@ pub(crate) fn turn_away(house: &House, peer: &str) {
         status: WaitStatus::SUCCESS,
         compiler: nothing(),
         source: nothing(),
+        cache: Cached::Unasked,
     };
     finish(house, peer, &done, ExitCode::Busy.code(), Duration::ZERO);
 }
@@ -76,12 +80,13 @@ fn finish(house: &House, peer: &str, done: &Done, code: u8, time: Duration) {
         .ended(done.ending, time, &done.compiler, &done.source);
     notice!(
         target: "dcc_job_summary",
-        "client: {peer} {} exit:{} sig:{} core:{} ret:{code} time:{}ms {named}",
+        "client: {peer} {} exit:{} sig:{} core:{} ret:{code} time:{}ms {named}{}",
         done.ending.word(),
         done.status.exit_code(),
         done.status.signal().unwrap_or(0),
         u8::from(done.status.core_dumped()),
         time.as_millis(),
+        done.cache,
     );
 }
 
@@ -111,20 +116,19 @@ where
         () = house.stopping() => return Err(Failure::Stopping),
     };
     tracing::debug!("{peer}: {}", shown_command(&request));
-    let compiler_name = shown(&request.argv[0]);
     let compiler = match settings.whitelist.admit(&request.argv[0]) {
         Ok(compiler) => compiler,
         Err(refusal @ CompilerRefusal::NotInstalled(_)) => {
             tracing::error!("{peer}: {refusal}");
             let reply = not_installed(&request, &refusal);
             let status = reply.status;
-            send(house, peer, move || reply.encode(), writer).await?;
-            let source = String::new();
+            send(house, peer, reply.encode(), writer).await;
             return Ok(Done {
                 ending: Ending::CompileError,
                 status,
-                compiler: compiler_name,
-                source,
+                compiler: shown(&request.argv[0]),
+                source: String::new(),
+                cache: Cached::Unasked,
             });
         }
         Err(refusal) => return Err(refusal.into()),
@@ -133,36 +137,11 @@ where
         return Err(Failure::Arguments(refusal));
     }
 
-    let slot = tokio::select! {
-        slot = house.slots.acquire() => slot,
-        () = left(reader) => return Err(Failure::ClientLeft),
-        () = house.stopping() => return Err(Failure::Stopping),
+    let task = Task {
+        request: Arc::new(request),
+        compiler,
     };
-    let cancelled = async {
-        tokio::select! {
-            () = left(reader) => {}
-            () = house.stopping() => {}
-        }
-    };
-    let finished = settings.workshop.run(request, &compiler, cancelled).await?;
-    drop(slot);
-    log_cost(peer, &finished);
-    let ending = ending_of(finished.outcome, house.is_stopping())?;
-    let status = finished.reply.status;
-    let reply = finished.reply;
-    send(house, peer, move || reply.encode(), writer).await?;
-    Ok(Done {
-        ending,
-        status,
-        compiler: compiler_name,
-        source: shown(&finished.source),
-    })
-}
-
-/// Ends when the client is gone. A client that has sent its request sends nothing more until it has the reply; one that
-/// does has lost count and will understand no reply.
-async fn left<R: AsyncRead + Unpin>(reader: &mut R) {
-    let _ = reader.read(&mut [0]).await;
+    task.serve(house, peer, reader, writer).await
 }
 
 /// The reply to a client whose compiler is allowed here but not installed.

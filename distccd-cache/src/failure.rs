@@ -75,6 +75,32 @@ pub(crate) struct Done {
     pub(crate) status: WaitStatus,
     pub(crate) compiler: String,
     pub(crate) source: String,
+    pub(crate) cache: Cached,
+}
+
+/// What the result cache had to do with a job.
+#[derive(Debug)]
+pub(crate) enum Cached {
+    /// The result of an earlier compile was given.
+    Hit,
+    /// There was none; this one is kept.
+    Kept,
+    /// This one is not kept, and why.
+    Not(String),
+    /// Nobody asked: no job came to be one, or there is no store.
+    Unasked,
+}
+
+impl std::fmt::Display for Cached {
+    /// As the log has it, behind all that stock's line has.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Hit => f.write_str(" cache:hit"),
+            Self::Kept => f.write_str(" cache:miss"),
+            Self::Not(reason) => write!(f, " cache:none ({reason})"),
+            Self::Unasked => Ok(()),
+        }
+    }
 }
 
 /// How a compile that came to its end is counted. One whose client is gone has nobody to reply to.

@@ -17,6 +17,7 @@ use crate::compile::{self, End};
 use crate::prepare::{Run, Start, prepare};
 use crate::prepare_bundle::prepare_bundle;
 use crate::refusal::io_at;
+use crate::view::View;
 use crate::workshop::Workshop;
 
 pub use crate::child::Usage;
@@ -43,6 +44,8 @@ pub struct Finished {
     pub reply: Reply,
     /// What a bundle job's compiler wrote besides object and dependency file: its path at the client, links resolved, and its bytes.
     pub side: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Files of this server's that a job of stock's protocols is known to have read.
+    pub own_reads: Vec<Vec<u8>>,
     /// The view the job had: `namespace` or `rewrite`.
     pub view: &'static str,
     /// From the start of the job to its end.
@@ -53,6 +56,23 @@ pub struct Finished {
     pub outcome: CompileOutcome,
     /// The source's name without its directories, for the log.
     pub source: Vec<u8>,
+}
+
+impl Finished {
+    /// Whether the result can be kept, as far as the run of the compiler decides.
+    ///
+    /// # Errors
+    /// Why not, in a line.
+    pub(crate) fn is_fit_to_keep(&self, workshop: &Workshop) -> Result<(), String> {
+        if self.outcome != CompileOutcome::Ok {
+            return Err("the compile failed".to_owned());
+        }
+        // In its name stands the view that jobs have.
+        match (self.view == View::Namespace.name()) == workshop.shows_own_paths() {
+            true => Ok(()),
+            false => Err("the job could not have the view that others have".to_owned()),
+        }
+    }
 }
 
 impl Workshop {
@@ -66,11 +86,12 @@ impl Workshop {
     /// See [`JobError`]; nothing is to be sent then.
     pub async fn run(
         &self,
-        request: Request,
+        request: impl Into<Arc<Request>>,
         compiler: &Path,
         cancelled: impl Future,
     ) -> Result<Finished, JobError> {
         let started = Instant::now();
+        let request = request.into();
         let shared = Arc::clone(&self.shared);
         let compiler = compiler.to_owned();
         let prepared = blocking(move || prepare(&shared, &request, &compiler)).await?;
@@ -128,10 +149,11 @@ impl Workshop {
         let view = run.view.name();
         let source = run.source.clone();
         let output_bytes = self.shared.settings.limits.output_bytes;
-        let (reply, side) = blocking(move || collect(run, status, output_bytes)).await?;
+        let collected = blocking(move || collect(run, status, output_bytes)).await?;
         Ok(Finished {
-            reply,
-            side,
+            reply: collected.reply,
+            side: collected.side,
+            own_reads: collected.own_reads,
             view,
             wall: started.elapsed(),
             usage,

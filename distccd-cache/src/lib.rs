@@ -23,6 +23,7 @@ mod reply;
 mod service;
 pub mod shelf;
 pub mod statistics;
+mod task;
 pub mod whitelist;
 
 // One job.
@@ -44,6 +45,7 @@ pub mod view;
 pub mod workshop;
 
 // What outlives jobs.
+mod results;
 pub mod store;
 
 pub use program::main;

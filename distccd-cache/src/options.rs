@@ -23,6 +23,15 @@ pub const DEFAULT_PORT: u16 = 3632;
 /// The default port of the statistics page.
 pub const DEFAULT_STATS_PORT: u16 = 3633;
 
+/// Whether something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Switch {
+    /// It is.
+    Yes,
+    /// It is not.
+    No,
+}
+
 /// How much alike a client's compiler and this server's must be; see `protocol::identity::Policy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum SameCompiler {
@@ -146,6 +155,10 @@ pub struct Options {
     /// Keep at most so many bytes; K, M, G and T stand for powers of 1024
     #[arg(long, value_name = "SIZE", default_value = "5G", help_heading = "Cache", value_parser = size)]
     pub cache_size: u64,
+
+    /// Keep the results of compiles there, too, and give them to whoever asks for the same again
+    #[arg(long, value_name = "WHETHER", value_enum, default_value_t = Switch::Yes, help_heading = "Cache")]
+    pub cache_results: Switch,
 
     /// When this server's compiler counts as the client's: built alike, the same by all that it says of itself, or with the same bytes
     #[arg(long, value_name = "HOW", value_enum, default_value_t = SameCompiler::Described, help_heading = "Security")]
@@ -284,6 +297,8 @@ mod tests {
             "--cache-dir=/x",
             "--cache-size 10G",
             "--cache-size=512M",
+            "--cache-results no",
+            "--cache-results=yes",
             "--user nobody",
             "--user=nobody",
             "--enable-tcp-insecure",

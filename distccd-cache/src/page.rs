@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::house::House;
+use crate::results::Tally;
 use crate::statistics::{Ending, Snapshot};
 use crate::store::Statistics as Stored;
 
@@ -40,8 +41,11 @@ pub(crate) async fn serve(house: &House, peer: &str, mut stream: TcpStream) {
         let temp_dir = house.settings.temp_dir.clone();
         let machine = tokio::task::spawn_blocking(move || Machine::now(&temp_dir)).await?;
         let shelf = house.settings.shelf.as_ref();
-        let store = shelf.map(|shelf| shelf.store.statistics());
-        let page = render(&snapshot, house.settings.jobs, &machine, store.as_ref());
+        let kept = shelf.map(|shelf| {
+            let results = shelf.results.as_ref().map(|results| results.tally());
+            (shelf.store.statistics(), results)
+        });
+        let page = render(&snapshot, house.settings.jobs, &machine, kept.as_ref());
         stream.write_all(page.as_bytes()).await?;
         stream.shutdown().await
     };
@@ -74,7 +78,12 @@ async fn read_request(stream: &mut TcpStream) -> std::io::Result<()> {
 }
 
 /// The whole answer.
-fn render(snapshot: &Snapshot, jobs: usize, machine: &Machine, store: Option<&Stored>) -> String {
+fn render(
+    snapshot: &Snapshot,
+    jobs: usize,
+    machine: &Machine,
+    kept: Option<&(Stored, Option<Tally>)>,
+) -> String {
     let mut page = String::from(
         "HTTP/1.0 200 OK\nContent-Type: text/plain\nConnection: close\n\nargv /distccd\n<distccstats>\n",
     );
@@ -126,7 +135,7 @@ fn render(snapshot: &Snapshot, jobs: usize, machine: &Machine, store: Option<&St
     line("dcc_free_space", &format!("{} MB", machine.free_space_mib));
     line("dcc_free_mem", &format!("{} MB", machine.free_memory_mib));
     // Ours, behind all of stock's.
-    if let Some(store) = store {
+    if let Some((store, results)) = kept {
         line("dcc_store_blobs", &store.blobs);
         line("dcc_store_bytes", &store.bytes);
         line("dcc_store_puts", &store.puts);
@@ -135,6 +144,12 @@ fn render(snapshot: &Snapshot, jobs: usize, machine: &Machine, store: Option<&St
         line("dcc_store_uploads_shared", &store.claims_shared);
         line("dcc_store_evicted", &store.evicted);
         line("dcc_store_damaged", &store.damaged);
+        let results = results.unwrap_or_default();
+        line("dcc_cache_hits", &results.hits);
+        line("dcc_cache_hits_waited", &results.waited);
+        line("dcc_cache_kept", &results.kept);
+        line("dcc_cache_not_kept", &results.not_kept);
+        line("dcc_cache_hit_bytes", &results.hit_bytes);
     }
     page.push_str("</distccstats>\n");
     page

@@ -25,7 +25,7 @@ use crate::house::{House, HouseSettings, MAX_CONNECTIONS};
 use crate::inetd;
 use crate::listen::{self, ListenError};
 use crate::log::{self, Severity, Sink, notice};
-use crate::options::{Options, SameCompiler};
+use crate::options::{Options, SameCompiler, Switch};
 use crate::privileges::{self, PrivilegesError};
 use crate::service;
 use crate::shelf::{Shelf, StorePlace};
@@ -311,7 +311,11 @@ fn open_shelf(options: &Options, temp_dir: &Path) -> (Option<StorePlace>, Option
                 SameCompiler::Described => Policy::Described,
                 SameCompiler::Exact => Policy::Exact,
             };
-            (Some(place), Some(Arc::new(Shelf::new(store, policy))))
+            let shelf = match options.cache_results {
+                Switch::Yes => Shelf::new(store, policy).with_results(),
+                Switch::No => Shelf::new(store, policy),
+            };
+            (Some(place), Some(Arc::new(shelf)))
         }
         Err(error) => {
             tracing::error!("{error}; jobs go by stock's protocols");

@@ -11,17 +11,22 @@ use crate::receive;
 /// Bytes written at a time, each within the time that the peer may be silent.
 const WRITE_BYTES: usize = 256 * 1024;
 
+/// Does what takes long enough to keep it off the threads that serve connections: compressing, reading the disk.
+pub(crate) async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(Failure::Reply)
+}
+
 /// Writes a reply. A client that leaves meanwhile has what it wanted, or is gone: no failure of the job's.
 pub(crate) async fn send<W: AsyncWrite + Unpin>(
     house: &House,
     peer: &str,
-    encode: impl FnOnce() -> Vec<u8> + Send + 'static,
+    bytes: Vec<u8>,
     writer: &mut W,
-) -> Result<(), Failure> {
-    // Compressing a large object takes long enough to keep it off the threads that serve connections.
-    let bytes = tokio::task::spawn_blocking(encode)
-        .await
-        .map_err(Failure::Reply)?;
+) {
     let start = Clock::now();
     let io_timeout = house.settings.io_timeout;
     let latest = receive::deadline(start, io_timeout, bytes.len() as u64);
@@ -42,7 +47,6 @@ pub(crate) async fn send<W: AsyncWrite + Unpin>(
         }
         () = house.stopping() => tracing::info!("{peer}: sending the reply ended early: stopping"),
     }
-    Ok(())
 }
 
 /// What a job cost, for the log.

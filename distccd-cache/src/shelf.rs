@@ -1,4 +1,4 @@
-//! What the daemon keeps between jobs in the bundle dialect: blobs on disk; tables, settings and compilers' identities in memory.
+//! What the daemon keeps between jobs: blobs and results on disk; tables, settings and compilers' identities in memory.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +10,7 @@ use protocol::identity::Policy;
 use protocol::limits::Limits;
 use toolchain::Identities;
 
+use crate::results::Results;
 use crate::store::{Store, StoreError};
 use crate::table::Tables;
 
@@ -29,6 +30,8 @@ pub struct Shelf {
     pub(crate) identities: Identities,
     /// When two compilers count as the same.
     pub(crate) policy: Policy,
+    /// What compiles gave; in the same store. None where it is not kept.
+    pub(crate) results: Option<Arc<Results>>,
     settings: Mutex<Vec<(Digest, Arc<Setting>)>>,
 }
 
@@ -99,12 +102,20 @@ impl Shelf {
     #[must_use]
     pub fn new(store: Store, policy: Policy) -> Self {
         Self {
+            results: None,
             store,
             tables: Tables::default(),
             identities: Identities::new(COMPILER_LIMIT),
             policy,
             settings: Mutex::default(),
         }
+    }
+
+    /// The same, with results kept.
+    #[must_use]
+    pub fn with_results(mut self) -> Self {
+        self.results = Some(Arc::new(Results::new(self.store.clone())));
+        self
     }
 
     /// A setting that is known; reads the disk when memory does not have it.

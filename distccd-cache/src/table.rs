@@ -19,6 +19,8 @@ const ENTRIES_KEPT: usize = 1 << 21;
 pub struct Table {
     id: TableId,
     rows: RwLock<Rows>,
+    /// All indices in the order of their entries' paths, as far as they were put in order.
+    order: RwLock<Arc<[u32]>>,
     /// A bit for each entry whose content was here when it was last looked for. Only a hint: it may have gone since.
     provided: RwLock<Vec<u64>>,
     /// Held while a client extends it: others wait instead of sending the same.
@@ -43,6 +45,7 @@ impl Table {
         Self {
             id,
             rows: RwLock::default(),
+            order: RwLock::default(),
             provided: RwLock::default(),
             growing: AsyncMutex::new(()),
             serial: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -87,6 +90,32 @@ impl Table {
             let known = |index: u32| Some((index, Arc::clone(rows.entries.get(index as usize)?)));
             indices.filter_map(known).collect()
         })
+    }
+
+    /// The indices of all entries in the order of their paths; of two with one path the earlier one first.
+    #[must_use]
+    pub fn in_order(&self) -> Arc<[u32]> {
+        let known = Arc::clone(&self.order.read().unwrap_or_else(PoisonError::into_inner));
+        let order: Option<Arc<[u32]>> = self.read(|rows| {
+            if rows.entries.len() == known.len() {
+                return None;
+            }
+            let path = |index: &u32| rows.entries[*index as usize].path.as_bytes();
+            let mut order: Vec<u32> = known.to_vec();
+            order.extend(known.len() as u32..rows.entries.len() as u32);
+            // Two runs in order, nearly: this sort merges them.
+            order[known.len()..].sort_by(|one, other| path(one).cmp(path(other)));
+            order.sort_by(|one, other| path(one).cmp(path(other)));
+            Some(Arc::from(order))
+        });
+        let Some(order) = order else {
+            return known;
+        };
+        let mut newest = self.order.write().unwrap_or_else(PoisonError::into_inner);
+        if newest.len() < order.len() {
+            *newest = Arc::clone(&order);
+        }
+        order
     }
 
     /// Those of some indices whose content was never seen here.

@@ -156,6 +156,11 @@ impl Workshop {
         })
     }
 
+    /// What one job may use.
+    pub(crate) fn limits(&self) -> JobLimits {
+        self.shared.settings.limits
+    }
+
     /// What is known of the server's own files.
     #[must_use]
     pub fn own_files(&self) -> &OwnFiles {
@@ -171,6 +176,14 @@ impl Workshop {
     /// The `PATH` that a compiler gets: its own directory first.
     pub(crate) fn program_path(&self, compiler: &Path) -> OsString {
         self.shared.program_path(compiler)
+    }
+
+    /// The variables that a compiler gets besides its `PATH` and directory for temporary files: the daemon's, where the job has none of its own.
+    pub(crate) fn environment(&self, own: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
+        let is_own = |name: &OsString| own.iter().any(|(other, _)| other == name);
+        let configured = self.shared.settings.environment.iter();
+        let configured = configured.filter(|(name, _)| !is_own(name));
+        configured.chain(own).cloned().collect()
     }
 
     /// The view that jobs get, and why, as a line for the log.

@@ -67,6 +67,8 @@ impl Tag {
     pub const HAVE: Self = Self(*b"HAVE");
     /// Why a server does not do a job (bundle dialect).
     pub const REFU: Self = Self(*b"REFU");
+    /// How a server came to its answer (bundle dialect).
+    pub const CACH: Self = Self(*b"CACH");
     /// Number of further files (bundle dialect).
     pub const SIDE: Self = Self(*b"SIDE");
     /// A manifest follows (richer dialogue, version 2).

@@ -9,7 +9,7 @@ use protocol::bundle::need::Need;
 use protocol::bundle::offer::{Offer, encode_offer, split_words};
 use protocol::bundle::pack::{Pack, encode_pack};
 use protocol::bundle::refusal::{Refusal, RefusalKind};
-use protocol::bundle::reply::BundleReply;
+use protocol::bundle::reply::{BundleReply, Fate, Note};
 use protocol::bundle::setting::{Platform, Setting, decode_setting, encode_setting};
 use protocol::bundle::table::{Extension, TableId, encode_extension, next_link};
 use protocol::bundle::{Frame, FrameDecoder, put_frame};
@@ -204,6 +204,10 @@ fn packs_read_back() {
 #[test]
 fn replies_read_back_byte_by_byte() {
     let reply = BundleReply {
+        note: Note {
+            fate: Fate::NotKept,
+            text: "a.c mentions __DATE__".to_owned(),
+        },
         status: WaitStatus::exited(1),
         stderr: b"a.c:1: warning\n".to_vec(),
         stdout: Vec::new(),
@@ -221,6 +225,31 @@ fn replies_read_back_byte_by_byte() {
             assert!(BundleReply::decode(&bytes[..cut], LIMITS).is_err());
         }
     }
+}
+
+#[test]
+fn an_outcome_is_kept_apart_from_its_note() {
+    let plain = BundleReply {
+        object: vec![7; 300],
+        ..BundleReply::default()
+    };
+    let outcome = plain.encode_outcome(Codec::Zstd);
+    assert_eq!(
+        BundleReply::decode_outcome(&outcome, LIMITS).as_ref(),
+        Ok(&plain)
+    );
+    for cut in 0..outcome.len() {
+        assert!(BundleReply::decode_outcome(&outcome[..cut], LIMITS).is_err());
+    }
+    let note = Note {
+        fate: Fate::Hit,
+        text: "as before\x1b[2J\n".to_owned(),
+    };
+    let sent = BundleReply::with_outcome(&note, &outcome);
+    let read = BundleReply::decode(&sent, LIMITS).unwrap();
+    assert_eq!(read.object, plain.object);
+    assert_eq!(read.note.fate, Fate::Hit);
+    assert_eq!(read.note.text, "as before [2J ");
 }
 
 #[test]

@@ -425,9 +425,9 @@ fn an_offer_cut_or_spoilt_at_any_byte_harms_nobody() {
 fn announced_sizes_are_capped_before_anything_comes() {
     let daemon = daemon();
     for opening in [
-        "BNDL00000001OFFRffffffff",
-        "BNDL00000001PACK00000010",
-        "BNDL00000001HAVE00000000",
+        "BNDL00000002OFFRffffffff",
+        "BNDL00000002PACK00000010",
+        "BNDL00000002HAVE00000000",
         "BNDLffffffff",
         "BNDLnonsense",
     ] {

@@ -22,7 +22,7 @@ pub(super) async fn find(
     shelf: &Arc<Shelf>,
     argv: &[Word],
     platform: &Platform,
-) -> Result<PathBuf, Failure> {
+) -> Result<(PathBuf, Arc<Identity>), Failure> {
     let (wanted, _) = Identity::decode(&platform.identity)
         .map_err(|_| unsuited("the client does not say which compiler it has"))?;
     let mut first_refusal = None;
@@ -36,7 +36,9 @@ pub(super) async fn find(
             }
         };
         match identify(house, shelf, argv, &compiler).await? {
-            Ok(identity) if identity.agrees(&wanted, shelf.policy) => return Ok(compiler),
+            Ok(identity) if identity.agrees(&wanted, shelf.policy) => {
+                return Ok((compiler, identity));
+            }
             Ok(identity) => found.push(identity.banner.clone()),
             Err(why) => found.push(why),
         }
@@ -73,7 +75,7 @@ fn names<'a>(typed: &'a Word, platform: &'a Platform) -> Vec<&'a [u8]> {
 }
 
 /// Who a compiler of ours is; or why that is not known.
-async fn identify(
+pub(crate) async fn identify(
     house: &House,
     shelf: &Arc<Shelf>,
     argv: &[Word],

@@ -1,40 +1,33 @@
 //! One job in the bundle dialect: offer, compiler, what is lacking, a slot, the compile, the reply. Owns the order of the steps.
 
-use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
-use std::io;
-use std::os::unix::ffi::OsStrExt as _;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use protocol::bundle::BUNDLE_VERSION;
-use protocol::bundle::digest::Digest;
-use protocol::bundle::entry::Content;
 use protocol::bundle::offer::Offer;
 use protocol::bundle::refusal::{Refusal, RefusalKind};
-use protocol::bundle::reply::BundleReply;
-use protocol::bundle::setting::Setting;
+use protocol::bundle::reply::{Fate, Note};
 use protocol::token::Tag;
-use protocol::tree_path::TreePath;
+use protocol::wait_status::WaitStatus;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::compilers;
 use super::exchange::{Exchange, broken, unsuited};
 use super::frames::Frames;
+use super::work::{Work, contents};
 use crate::arguments;
-use crate::failure::{Done, Failure, ending_of};
+use crate::command::source_name;
+use crate::failure::{Cached, Done, Failure, ending_of};
 use crate::house::House;
-use crate::job::{BundleJob, Finished, JobError};
+use crate::job::{Finished, JobError};
 use crate::log::shown;
-use crate::reply::{log_cost, send};
+use crate::reply::{log_cost, off_thread, send};
+use crate::results::{Entrance, Kept, Plan};
 use crate::shelf::Shelf;
+use crate::statistics::Ending;
 use crate::table::Table;
-use crate::workshop::Workshop;
 
 /// How often a compile may start anew because a file of it was evicted meanwhile.
 const ATTEMPTS: usize = 4;
-
-/// Variables of the client's that go to the compiler; others are none of its business.
-const VARIABLES: [&[u8]; 1] = [b"SOURCE_DATE_EPOCH="];
 
 /// Serves one offer; `first` was read from the connection. A refusal is told to the client.
 pub(crate) async fn converse<R, W>(
@@ -103,33 +96,74 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
         let offer = Offer::decode(&frame.body, &settings.limits)
             .map_err(|error| broken(error.to_string()))?;
         let offer = Arc::new(offer);
-        let (setting, mut table) = self.terms(&offer).await?;
+        let (setting, table) = self.terms(&offer).await?;
         let argv = offer
             .command_line(&setting.words)
             .map_err(|error| broken(error.to_string()))?;
         tracing::debug!("{peer}: {}", shown(&argv.join(&b' ')));
-        let environment = environment_of(&setting);
         let platform = &setting.platform;
-        let compiler = compilers::find(self.house, &self.shelf, &argv, platform).await?;
+        let (compiler, identity) =
+            compilers::find(self.house, &self.shelf, &argv, platform).await?;
         if let Some(refusal) = arguments::refused(&argv, settings.sysroot.as_deref()) {
             return Err(Failure::Arguments(refusal));
         }
         self.check_system_headers(&offer, &table).await?;
+        let work = Work {
+            offer,
+            setting,
+            table,
+            argv,
+            compiler,
+            identity,
+        };
+        let Some(results) = self.shelf.results.clone() else {
+            let plan = Plan::Not("results are not kept here (--cache-results)".to_owned());
+            return self.compile(peer, work, plan).await;
+        };
+        let (asked, workshop) = (work.clone(), settings.workshop.clone());
+        let plan = off_thread(move || asked.plan(&workshop)).await?;
+        // Before anything is uploaded: what was done before costs its client one round trip.
+        let _flight = match &plan {
+            Plan::Not(_) => None,
+            Plan::Keep(named) => tokio::select! {
+                entrance = results.enter(named) => match entrance {
+                    Entrance::Hit(kept) => return self.give_again(peer, work, kept).await,
+                    Entrance::Miss(flight) => Some(flight),
+                },
+                () = self.frames.left() => return Err(Failure::ClientLeft),
+            },
+        };
+        self.compile(peer, work, plan).await
+    }
+
+    /// Sends what was kept of an earlier compile.
+    async fn give_again(&mut self, peer: &str, work: Work, kept: Kept) -> Result<Done, Failure> {
+        let done = Done {
+            ending: Ending::CompileOk,
+            status: WaitStatus::SUCCESS,
+            compiler: shown(&work.argv[0]),
+            source: source_name(&work.argv),
+            cache: Cached::Hit,
+        };
+        let note = Note {
+            fate: Fate::Hit,
+            text: String::new(),
+        };
+        let bytes = work.wrapped(&note, kept.0);
+        send(self.house, peer, bytes, self.writer).await;
+        Ok(done)
+    }
+
+    /// Gets what is lacking, compiles and replies.
+    async fn compile(&mut self, peer: &str, mut work: Work, plan: Plan) -> Result<Done, Failure> {
+        let settings = &self.house.settings;
         for _ in 0..ATTEMPTS {
-            let pins = self.blobs(&offer, &table).await?;
-            let job = BundleJob {
-                argv: argv.clone(),
-                cwd: setting.cwd.clone(),
-                system_directories: setting.platform.system_directories.clone(),
-                environment: environment.clone(),
-                table: Arc::clone(&table),
-                manifest: offer.manifest.clone(),
-            };
+            let pins = self.blobs(&work.offer, &work.table).await?;
             let slot = tokio::select! {
                 slot = self.house.slots.acquire() => slot,
                 () = self.frames.left() => return Err(Failure::ClientLeft),
             };
-            let content = contents(&self.shelf, &settings.workshop, &offer, &table);
+            let content = contents(&self.shelf, &settings.workshop, &work.offer, &work.table);
             let cancelled = async {
                 tokio::select! {
                     () = self.frames.left() => {}
@@ -138,16 +172,20 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
             };
             let finished = settings
                 .workshop
-                .run_bundle(job, &compiler, content, cancelled)
+                .run_bundle(work.job(), &work.compiler, content, cancelled)
                 .await;
             drop(slot);
-            drop(pins);
             match finished {
-                Ok(finished) => return self.finish(peer, &offer, shown(&argv[0]), finished).await,
+                Ok(finished) => {
+                    let done = self.finish(peer, work, plan, finished).await;
+                    drop(pins);
+                    return done;
+                }
                 Err(JobError::Vanished(digests)) => {
+                    drop(pins);
                     tracing::info!("{peer}: {} files were evicted meanwhile", digests.len());
-                    forget(&table, &offer, &digests);
-                    (_, table) = self.terms(&offer).await?;
+                    work.forget(&digests);
+                    (_, work.table) = self.terms(&work.offer).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -186,79 +224,27 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
     async fn finish(
         &mut self,
         peer: &str,
-        offer: &Offer,
-        compiler: String,
+        work: Work,
+        plan: Plan,
         finished: Finished,
     ) -> Result<Done, Failure> {
         log_cost(peer, &finished);
         let ending = ending_of(finished.outcome, self.house.is_stopping())?;
-        let reply = BundleReply {
-            status: finished.reply.status,
-            stderr: finished.reply.stderr,
-            stdout: finished.reply.stdout,
-            object: finished.reply.object,
-            dependencies: finished.reply.dependencies.unwrap_or_default(),
-            side: finished.side,
-        };
-        let status = reply.status;
-        let codec = offer.codecs.best();
-        send(self.house, peer, move || reply.encode(codec), self.writer).await?;
+        let status = finished.reply.status;
+        let (compiler, source) = (shown(&work.argv[0]), shown(&finished.source));
+        let (shelf, workshop) = (
+            Arc::clone(&self.shelf),
+            self.house.settings.workshop.clone(),
+        );
+        let encode = move || work.reply(&shelf, &workshop, &plan, finished);
+        let (bytes, cache) = off_thread(encode).await?;
+        send(self.house, peer, bytes, self.writer).await;
         Ok(Done {
             ending,
             status,
             compiler,
-            source: shown(&finished.source),
+            source,
+            cache,
         })
     }
-}
-
-/// Where a job's files come from: the store, or this server's own copy.
-fn contents(
-    shelf: &Arc<Shelf>,
-    workshop: &Workshop,
-    offer: &Arc<Offer>,
-    table: &Arc<Table>,
-) -> impl Fn(&Digest) -> io::Result<Option<Vec<u8>>> + Send + Sync + 'static + use<> {
-    let (shelf, workshop) = (Arc::clone(shelf), workshop.clone());
-    let (offer, table) = (Arc::clone(offer), Arc::clone(table));
-    // The files that the server may have of its own; looked up when the first one is not in the store.
-    let own = OnceLock::new();
-    move |wanted| {
-        if let Some(bytes) = shelf.store.get(&wanted.0).map_err(io::Error::other)? {
-            return Ok(Some(bytes));
-        }
-        let own: &HashMap<Digest, TreePath> = own.get_or_init(|| {
-            let rows = table.entries(offer.manifest.used.iter());
-            let system = rows.iter().filter(|(_, entry)| entry.system);
-            let named = system.filter_map(|(_, entry)| match entry.content {
-                Content::File { digest, .. } => Some((digest, entry.path.clone())),
-                _ => None,
-            });
-            named.collect()
-        });
-        let path = own.get(wanted);
-        Ok(path.and_then(|path| workshop.own_files().read(path.as_bytes(), wanted)))
-    }
-}
-
-/// What was thought to be here is not.
-fn forget(table: &Table, offer: &Offer, gone: &[Digest]) {
-    for (index, entry) in table.entries(offer.manifest.used.iter()) {
-        if matches!(&entry.content, Content::File { digest, .. } if gone.contains(digest)) {
-            table.set_provided(index, false);
-        }
-    }
-}
-
-fn environment_of(setting: &Setting) -> Vec<(OsString, OsString)> {
-    let entries = setting.platform.environment.iter();
-    let allowed = entries.filter(|entry| VARIABLES.iter().any(|name| entry.starts_with(name)));
-    let text = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
-    allowed
-        .filter(|entry| !entry.contains(&0))
-        .filter_map(|entry| {
-            let equals = entry.iter().position(|&byte| byte == b'=')?;
-            Some((text(&entry[..equals]), text(&entry[equals + 1..])))
-        })
-        .collect()
 }

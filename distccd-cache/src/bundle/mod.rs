@@ -5,7 +5,10 @@ mod conversation;
 mod exchange;
 mod supply;
 
-mod compilers;
+// The job that it is about.
+mod work;
+
+pub(crate) mod compilers;
 
 mod frames;
 

@@ -25,6 +25,8 @@
 //! jobs need). While old blobs are still being counted, those that are known of keep to the limit by themselves; so the
 //! store is at most its limit larger than it was.
 //!
+//! **Records** ([`Store::put_record`]) are what has been computed: results of compiles. They lie among the blobs under names of their own, see [`record`].
+//!
 //! All calls block on the disk, some for the time of listing a shard: call them where that does no harm
 //! (`spawn_blocking`). [`Claims`] and [`Waiter::wait`] do not touch the disk.
 
@@ -35,6 +37,7 @@ mod home;
 mod known;
 mod layout;
 mod pinned;
+mod record;
 mod shelf;
 mod state;
 mod statistics;
@@ -73,6 +76,7 @@ pub struct Store(Arc<Open>);
 struct Open {
     shared: Arc<Shared>,
     claims: Claims,
+    flights: Claims,
     /// Counts the blobs of a run that did not end cleanly.
     counting: Mutex<Option<JoinHandle<()>>>,
     _lock: Lock,
@@ -113,6 +117,7 @@ impl Store {
         };
         Ok(Self(Arc::new(Open {
             claims: Claims::new(Arc::clone(&shared.shelf.counters)),
+            flights: Claims::new(Arc::default()),
             shared,
             counting: Mutex::new(counting),
             _lock: home.lock,
@@ -134,20 +139,67 @@ impl Store {
             expected: layout::hex(&digest),
             found,
         })?;
+        let counters = &self.0.shared.shelf.counters;
+        match self.write(&digest, bytes)? {
+            true => {
+                counters.puts.add(1);
+                counters.put_bytes.add(size);
+            }
+            false => counters.already_there.add(1),
+        }
+        Ok(())
+    }
+
+    /// Stores what came of something under the name of that. A record of the same size that is there already is only used again.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub fn put_record(&self, name: Digest, body: &[u8]) -> Result<(), StoreError> {
+        let file = record::seal(&name, body);
+        match file.len() as u64 {
+            size if size > MAX_BLOB => Err(StoreError::TooLarge(size)),
+            _ => self.write(&name, &file).map(|_| ()),
+        }
+    }
+
+    /// The body of a record; `None` if it is not there. A damaged one is removed and not there.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn record(&self, name: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut range = 0..0;
+        let is_right = |file: &[u8]| {
+            range = record::body(name, file).ok_or("it is no record of this name")?;
+            Ok(())
+        };
+        let file = self.0.shared.shelf.read(name, is_right)?;
+        Ok(file.map(|mut file| {
+            file.truncate(range.end);
+            file.drain(..range.start);
+            file
+        }))
+    }
+
+    /// Says whether it is new.
+    fn write(&self, name: &Digest, bytes: &[u8]) -> Result<bool, StoreError> {
         let Shared {
             shelf, eviction, ..
         } = &*self.0.shared;
-        match shelf.write(&digest, bytes) {
+        let written = match shelf.write(name, bytes) {
             // A cache gives way to whatever else is on the disk.
             Err(StoreError::Full { .. })
-                if eviction.make_room(shelf, layout::room(size).saturating_add(SPARE)) =>
+                if eviction.make_room(
+                    shelf,
+                    layout::room(bytes.len() as u64).saturating_add(SPARE),
+                ) =>
             {
-                shelf.write(&digest, bytes)?;
+                shelf.write(name, bytes)
             }
-            other => other?,
-        }
+            other => other,
+        };
+        let is_new = written?;
         eviction.keep_to_limit(shelf);
-        Ok(())
+        Ok(is_new)
     }
 
     /// A blob's bytes, which have this digest; `None` if it is not there. A damaged blob is removed and not there.
@@ -155,10 +207,14 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`] when the process lacks files or memory, or a damaged blob cannot be removed.
     pub fn get(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        let is_right = |bytes: &[u8]| {
-            check(digest, bytes).map_err(|found| format!("its bytes have digest {found}"))
+        // A client that asks for a record by its name gets nothing, and does it no harm.
+        let is_record = |bytes: &[u8]| record::body(digest, bytes).is_some();
+        let is_right = |bytes: &[u8]| match check(digest, bytes) {
+            Err(found) if !is_record(bytes) => Err(format!("its bytes have digest {found}")),
+            _ => Ok(()),
         };
-        self.0.shared.shelf.read(digest, is_right)
+        let read = self.0.shared.shelf.read(digest, is_right)?;
+        Ok(read.filter(|bytes| !is_record(bytes)))
     }
 
     /// Whether a blob is there, as far as a look tells. Only [`Store::get`] finds out whether it is whole, and only a pin
@@ -205,6 +261,12 @@ impl Store {
     #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.0.claims
+    }
+
+    /// The records that are being made, in the same way.
+    #[must_use]
+    pub fn flights(&self) -> &Claims {
+        &self.0.flights
     }
 
     /// What the store holds and has done since it was opened.

@@ -337,21 +337,16 @@ impl Shelf {
         gone.unwrap_or(Ok(false))
     }
 
-    /// Writes a blob; one that is there already is used and nothing else.
-    pub(super) fn write(&self, key: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
+    /// Writes a blob; one that is there already is used and nothing else. Says whether it is new.
+    pub(super) fn write(&self, key: &Digest, bytes: &[u8]) -> Result<bool, StoreError> {
         let path = BlobPath::new(key);
         let size = bytes.len() as u64;
         let there = self.look(&path).map_err(|error| self.error(&path, error))?;
         if !there.is_some_and(|found| self.is_it(&path, &found, size)) {
             let incoming = self.write_incoming(bytes)?;
-            if self.place(incoming, key, &path, size)? {
-                self.counters.puts.add(1);
-                self.counters.put_bytes.add(size);
-                return Ok(());
-            }
+            return self.place(incoming, key, &path, size);
         }
-        self.counters.already_there.add(1);
-        Ok(())
+        Ok(false)
     }
 
     /// Whether what was found is the blob, as far as its size tells; if so, it is used.

@@ -42,4 +42,4 @@ mod frame;
 pub use frame::{Frame, FrameDecoder, put_frame};
 
 /// The version of the dialect.
-pub const BUNDLE_VERSION: u32 = 1;
+pub const BUNDLE_VERSION: u32 = 2;

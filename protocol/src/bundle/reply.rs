@@ -1,9 +1,11 @@
 //! What a server answers to an offer that it carried out: all that the compiler wrote.
 //!
 //! ```text
-//! DONE version  STAT status  SERR block  SOUT block  DOTO block  DOTD block  SIDE n  (NAME path  FILE block)*n
+//! DONE version  CACH note  STAT status  SERR block  SOUT block  DOTO block  DOTD block  SIDE n  (NAME path  FILE block)*n
+//! note:  fate (1 byte: 0 compiled and kept, 1 kept from an earlier compile, 2 compiled and not kept)  text
 //! ```
-//! `version` is the dialect's. The blocks are those of [`super::block`]. The object and what follows it are empty when the compiler failed. `SIDE` announces files that
+//! `version` is the dialect's. The note says how the server came to its answer; its text is a line for people, at most [`NOTE_BYTES`]. What follows it is the
+//! *outcome*, which a server can keep and send again as it is. The blocks are those of [`super::block`]. The object and what follows it are empty when the compiler failed. `SIDE` announces files that
 //! the compiler wrote besides, under the names that the command line gives them on the client.
 
 use super::block::{Codec, Codecs, Effort, put_block, take_block};
@@ -14,9 +16,63 @@ use crate::limits::Limits;
 use crate::token::{Tag, Token, put_body, put_token};
 use crate::wait_status::WaitStatus;
 
+/// Most bytes of a note's text.
+pub const NOTE_BYTES: u32 = 1024;
+
+/// How a server came to its answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Fate {
+    /// It compiled, and keeps the result for others.
+    #[default]
+    Compiled = 0,
+    /// It had compiled the same before.
+    Hit = 1,
+    /// It compiled, and does not keep the result.
+    NotKept = 2,
+}
+
+/// What a server says of its answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// How it came to it.
+    pub fate: Fate,
+    /// Why, in a line; may be empty.
+    pub text: String,
+}
+
+impl Note {
+    fn put(&self, out: &mut Vec<u8>) {
+        let mut text = self.text.as_bytes();
+        text = &text[..text.len().min(NOTE_BYTES as usize - 1)];
+        put_token(out, Tag::CACH, text.len() as u32 + 1);
+        out.push(self.fate as u8);
+        out.extend_from_slice(text);
+    }
+
+    fn take(bytes: &[u8]) -> Result<Self, WireError> {
+        let mut body = Body::new(bytes);
+        let fate = match body.byte()? {
+            0 => Fate::Compiled,
+            1 => Fate::Hit,
+            2 => Fate::NotKept,
+            _ => return Err(WireError::BadEntry),
+        };
+        // A line for people: whatever could move a terminal's cursor goes.
+        let text = String::from_utf8_lossy(body.rest());
+        let text = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+        Ok(Self {
+            fate,
+            text: text.collect(),
+        })
+    }
+}
+
 /// See the module's text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BundleReply {
+    /// How the server came to it.
+    pub note: Note,
     /// How the compiler ended.
     pub status: WaitStatus,
     /// Its standard error.
@@ -46,8 +102,23 @@ impl BundleReply {
     /// The reply's bytes on the wire, in a codec that the client reads.
     #[must_use]
     pub fn encode(&self, codec: Codec) -> Vec<u8> {
-        let mut out = Vec::with_capacity(256 + self.object.len() / 2 + self.stderr.len());
+        Self::with_outcome(&self.note, &self.encode_outcome(codec))
+    }
+
+    /// A reply's bytes from an outcome as [`BundleReply::encode_outcome`] made it.
+    #[must_use]
+    pub fn with_outcome(note: &Note, outcome: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64 + note.text.len() + outcome.len());
         put_token(&mut out, Tag::DONE, super::BUNDLE_VERSION);
+        note.put(&mut out);
+        out.extend_from_slice(outcome);
+        out
+    }
+
+    /// All of a reply behind its note.
+    #[must_use]
+    pub fn encode_outcome(&self, codec: Codec) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256 + self.object.len() / 2 + self.stderr.len());
         put_token(&mut out, Tag::STAT, self.status.0);
         let put = |out: &mut Vec<u8>, tag, plain: &[u8]| {
             let mut block = Vec::with_capacity(plain.len() / 2 + 16);
@@ -73,6 +144,19 @@ impl BundleReply {
     /// [`WireError`].
     pub fn decode(bytes: &[u8], limits: Limits) -> Result<Self, WireError> {
         Ok(decode_all(BundleReplyGrammar::default(), bytes, limits)?.into_reply())
+    }
+
+    /// Reads what [`BundleReply::encode_outcome`] made; the note is the default one.
+    ///
+    /// # Errors
+    /// [`WireError`].
+    pub fn decode_outcome(bytes: &[u8], limits: Limits) -> Result<Self, WireError> {
+        let grammar = BundleReplyGrammar {
+            greeted: true,
+            note: Some(Note::default()),
+            ..BundleReplyGrammar::default()
+        };
+        Ok(decode_all(grammar, bytes, limits)?.into_reply())
     }
 }
 
@@ -112,6 +196,7 @@ impl BundleReplyDecoder {
 #[derive(Default)]
 struct BundleReplyGrammar {
     greeted: bool,
+    note: Option<Note>,
     status: Option<WaitStatus>,
     bodies: Vec<Vec<u8>>,
     side_count: Option<u32>,
@@ -126,6 +211,7 @@ impl BundleReplyGrammar {
         let mut bodies = self.bodies.into_iter();
         let mut next = || bodies.next().unwrap_or_default();
         BundleReply {
+            note: self.note.unwrap_or_default(),
             status: self.status.unwrap_or_default(),
             stderr: next(),
             stdout: next(),
@@ -145,6 +231,10 @@ impl Grammar for BundleReplyGrammar {
             }
             self.greeted = true;
             return Ok(Step::Token);
+        }
+        if self.note.is_none() {
+            expect(token, Tag::CACH, "CACH")?;
+            return Ok(Step::Body(capped(token, NOTE_BYTES)?));
         }
         if self.status.is_none() {
             expect(token, Tag::STAT, "STAT")?;
@@ -170,6 +260,10 @@ impl Grammar for BundleReplyGrammar {
     }
 
     fn body(&mut self, bytes: Vec<u8>, limits: &Limits) -> Result<(), WireError> {
+        if self.note.is_none() {
+            self.note = Some(Note::take(&bytes)?);
+            return Ok(());
+        }
         if self.naming {
             self.name = Some(bytes);
             return Ok(());
@@ -187,6 +281,9 @@ impl Grammar for BundleReplyGrammar {
     fn expected(&self) -> Option<&'static str> {
         if !self.greeted {
             return Some("DONE");
+        }
+        if self.note.is_none() {
+            return Some("CACH");
         }
         if self.status.is_none() {
             return Some("STAT");

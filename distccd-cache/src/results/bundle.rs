@@ -1,0 +1,164 @@
+//! Plans for jobs in the bundle dialect. Owns no state.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::sync::Arc;
+
+use protocol::bundle::digest::Digest;
+use protocol::bundle::entry::{Content, Entry, Name};
+use protocol::bundle::indices::Indices;
+use protocol::bundle::manifest::Manifest;
+use protocol::bundle::setting::Setting;
+use protocol::command_line::CommandLine;
+use protocol::identity::Identity;
+
+use super::key::{Door, Ingredients, Input, What};
+use super::plan::Plan;
+use super::shelf::Results;
+use crate::table::Table;
+use crate::workshop::Workshop;
+
+/// A job as its client offers it.
+pub(crate) struct Offered<'a> {
+    pub(crate) compiler: &'a Path,
+    pub(crate) identity: &'a Identity,
+    pub(crate) argv: &'a [Vec<u8>],
+    pub(crate) setting: &'a Setting,
+    /// The job's own variables.
+    pub(crate) environment: &'a [(OsString, OsString)],
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) table: &'a Table,
+}
+
+impl Offered<'_> {
+    /// What is to become of its result.
+    pub(crate) fn plan(&self, workshop: &Workshop) -> Plan {
+        let entries = self.entries();
+        let mut inputs: Vec<Input<'_>> = entries.iter().map(|entry| input(entry)).collect();
+        let mut own: Vec<Input<'_>> = self.manifest.own.iter().map(input).collect();
+        own.sort_by_key(|input| input.path);
+        inputs = merged(inputs, own);
+        let environment = workshop.environment(self.environment);
+        let path = workshop.program_path(self.compiler);
+        let ingredients = Ingredients {
+            door: Door::Bundle,
+            compiler: self.compiler.as_os_str(),
+            identity: self.identity,
+            program_path: OsStr::new(&path),
+            environment: &environment,
+            own_paths: workshop.shows_own_paths(),
+            cwd: &self.setting.cwd,
+            argv: self.argv,
+            system_directories: &self.setting.platform.system_directories,
+            own_headers: None,
+            inputs: &inputs,
+        };
+        let line = CommandLine::parse(self.argv);
+        // Corrected outputs are for one place only.
+        Plan::of(&line, &ingredients, workshop.shows_own_paths())
+    }
+
+    /// Why the result is not kept after all, now that all contents are here: one of them mentions the time, or reads files by itself.
+    pub(crate) fn doubt(
+        &self,
+        results: &Results,
+        content: impl Fn(&Digest) -> std::io::Result<Option<Vec<u8>>>,
+    ) -> Option<String> {
+        let used = self.entries();
+        let used = used.iter().map(|entry| &**entry);
+        for entry in self.manifest.own.iter().chain(used) {
+            let Content::File { digest, .. } = &entry.content else {
+                continue;
+            };
+            match results.mentions(digest, || content(digest)) {
+                Ok(Some(found)) if found.is_nothing() => {}
+                Ok(Some(found)) => {
+                    return Some(format!("{} mentions {}", entry.path, found.words()));
+                }
+                Ok(None) => return Some(format!("{} has gone meanwhile", entry.path)),
+                Err(error) => return Some(format!("{} cannot be read: {error}", entry.path)),
+            }
+        }
+        None
+    }
+
+    /// The table's entries that the job uses, in the order of their paths.
+    fn entries(&self) -> Vec<Arc<Entry>> {
+        let order = self.table.in_order();
+        let used = bits(&self.manifest.used, self.table.len());
+        let in_use = |index: &u32| used[*index as usize / 64] & (1 << (index % 64)) != 0;
+        let entries = self.table.entries(order.iter().copied().filter(in_use));
+        entries.into_iter().map(|(_, entry)| entry).collect()
+    }
+}
+
+fn bits(indices: &Indices, length: u32) -> Vec<u64> {
+    let mut bits = vec![0u64; length as usize / 64 + 1];
+    for index in indices.iter().take_while(|index| *index < length) {
+        bits[index as usize / 64] |= 1 << (index % 64);
+    }
+    bits
+}
+
+fn input(entry: &Entry) -> Input<'_> {
+    Input {
+        path: entry.path.as_bytes(),
+        what: match &entry.content {
+            Content::Directory => What::Directory,
+            Content::Link(target) => What::Link(target),
+            Content::File {
+                digest, modified, ..
+            } => What::File(digest, *modified),
+        },
+        name: match &entry.name {
+            Name::Relative => None,
+            Name::Path => Some(entry.path.as_bytes()),
+            Name::Other(name) => Some(name),
+        },
+    }
+}
+
+/// Two lists in the order of their paths as one; what both have is the second's.
+fn merged<'a>(first: Vec<Input<'a>>, second: Vec<Input<'a>>) -> Vec<Input<'a>> {
+    let mut all = Vec::with_capacity(first.len() + second.len());
+    let mut second = second.into_iter().peekable();
+    for input in first {
+        while let Some(own) = second.next_if(|own| own.path < input.path) {
+            all.push(own);
+        }
+        if second.peek().is_none_or(|own| own.path != input.path) {
+            all.push(input);
+        }
+    }
+    all.extend(second);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_files_shadow_those_of_the_table() {
+        let digests = [Digest([1; 32]), Digest([2; 32])];
+        let list = |paths: &[&'static str], digest: usize| -> Vec<Input<'_>> {
+            let inputs = paths.iter().map(|path| Input {
+                path: path.as_bytes(),
+                what: What::File(&digests[digest], 0),
+                name: None,
+            });
+            inputs.collect()
+        };
+        let all = merged(list(&["/a", "/c", "/e"], 0), list(&["/b", "/c", "/f"], 1));
+        let shown: Vec<_> = all.iter().map(|input| (input.path, input.what)).collect();
+        let file = |digest: usize| What::File(&digests[digest], 0);
+        let expected: [(&[u8], What<'_>); 5] = [
+            (b"/a", file(0)),
+            (b"/b", file(1)),
+            (b"/c", file(1)),
+            (b"/e", file(0)),
+            (b"/f", file(1)),
+        ];
+        assert_eq!(shown, expected);
+    }
+}

@@ -1,0 +1,25 @@
+//! Results: what compiles gave, kept for everybody who asks for the same again. In reading order:
+
+// All results of this daemon, and what becomes of a job that may be among them.
+mod shelf;
+
+// One job: may its result be kept, under which name?
+mod bundle;
+mod plan;
+mod request;
+
+// What a name is made of.
+pub(crate) mod key;
+mod place;
+mod suitable;
+
+// What contents mention that makes a result depend on more than its inputs.
+mod mentions;
+
+// What this server's own headers are, for jobs that are compiled with them.
+mod own_headers;
+
+pub(crate) use bundle::Offered;
+pub(crate) use plan::{Named, Plan};
+pub(crate) use request::Requested;
+pub(crate) use shelf::{Entrance, Kept, Results, Tally};

@@ -1,0 +1,269 @@
+//! Plans for jobs of stock's protocols: clients that say nothing of digests. Owns no state.
+//!
+//! What a client sends is hashed as it is on the wire; it need not be unpacked for a job that was done before.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use protocol::bundle::digest::Digest;
+use protocol::command_line::{CommandLine, Meaning, SearchKind};
+use protocol::identity::Identity;
+use protocol::request::{Input as Sent, Request};
+use protocol::tree::EntryContent;
+use protocol::version::Version;
+
+use super::key::{Door, Ingredients, Input, What};
+use super::plan::Plan;
+use super::shelf::Results;
+use super::suitable;
+use crate::command::Command;
+use crate::tree::{is_below, parent_of};
+use crate::view::skeleton::TOOLCHAIN_ROOTS;
+use crate::workshop::Workshop;
+
+/// A job as a client of stock's protocols sends it.
+pub(crate) struct Requested<'a> {
+    pub(crate) compiler: &'a Path,
+    pub(crate) identity: &'a Identity,
+    pub(crate) request: &'a Request,
+}
+
+impl Requested<'_> {
+    /// What is to become of its result. Blocks on the disk when this server's headers have changed.
+    pub(crate) fn plan(&self, results: &Results, workshop: &Workshop) -> Plan {
+        let request = self.request;
+        let command = match Command::parse(&request.argv) {
+            Ok(command) => command,
+            Err(error) => return Plan::Not(error.to_string()),
+        };
+        let line = &command.line;
+        let (door, argv) = match request.input {
+            Sent::Tree(_) => (Door::Tree, Cow::Borrowed(&request.argv)),
+            Sent::Preprocessed(_) => (Door::Preprocessed, Cow::Owned(without_names(&command))),
+        };
+        let path = workshop.program_path(self.compiler);
+        let own_headers = match self.own_headers(results, line, door, &path, workshop) {
+            Ok(own_headers) => own_headers,
+            Err(reason) => return Plan::Not(reason),
+        };
+        let cwd = request.cwd.as_deref().unwrap_or_default();
+        let inputs = self.inputs();
+        if let Some(path) = leading_out(&inputs, results, workshop) {
+            return Plan::Not(unwatched(&path));
+        }
+        let environment = workshop.environment(&[]);
+        let ingredients = Ingredients {
+            door,
+            compiler: self.compiler.as_os_str(),
+            identity: self.identity,
+            program_path: OsStr::new(&path),
+            environment: &environment,
+            own_paths: workshop.shows_own_paths(),
+            cwd,
+            argv: &argv,
+            system_directories: &[],
+            own_headers,
+            inputs: &inputs,
+        };
+        let may_move =
+            door == Door::Tree && workshop.shows_own_paths() && all_are_near(cwd, &inputs);
+        Plan::of(line, &ingredients, may_move)
+    }
+
+    /// All files that were sent, in the order of their paths.
+    fn inputs(&self) -> Vec<Input<'_>> {
+        let entries = match &self.request.input {
+            Sent::Tree(entries) => entries,
+            Sent::Preprocessed(source) => {
+                return vec![Input {
+                    // Packed and plain bytes are different things.
+                    path: match self.request.version {
+                        Version::Plain1 => b"plain",
+                        _ => b"packed",
+                    },
+                    what: What::Wire(source),
+                    name: None,
+                }];
+            }
+        };
+        let mut inputs: Vec<Input<'_>> = entries
+            .iter()
+            .map(|entry| Input {
+                path: entry.path.as_bytes(),
+                what: match &entry.content {
+                    EntryContent::File(bytes) => What::Wire(bytes),
+                    EntryContent::Link(target) => What::Link(target),
+                },
+                name: None,
+            })
+            .collect();
+        // Stable: of two entries with one path the later one wins, and their order counts.
+        inputs.sort_by_key(|input| input.path);
+        inputs
+    }
+
+    /// What this server's headers are, for a job that may read them.
+    fn own_headers(
+        &self,
+        results: &Results,
+        line: &CommandLine,
+        door: Door,
+        program_path: &OsStr,
+        workshop: &Workshop,
+    ) -> Result<Option<Digest>, String> {
+        let names_language = line
+            .items()
+            .iter()
+            .any(|item| item.means() == Some(Meaning::Language));
+        if door == Door::Preprocessed && !names_language {
+            return Ok(None);
+        }
+        let language = line.language().map(|language| language.language);
+        let language = language.ok_or("the command line names no language that is known here")?;
+        let own = &results.own_headers;
+        let digest = own
+            .digest(self.compiler, language, self.identity, program_path)
+            .map_err(|why| format!("nothing vouches for this server's headers: {why}"))?;
+        let cwd = self.request.cwd.as_deref().unwrap_or(b"/");
+        let elsewhere = line.items().iter().find_map(|item| {
+            let row = item.row?;
+            if matches!(row.means, Meaning::Search(kind) if changes_defaults(kind)) {
+                return Some(item.text);
+            }
+            let span = item.value.filter(|_| suitable::is_search(row))?;
+            let path = joined(cwd, line.bytes(span));
+            is_unwatched(&path, results, workshop).then_some(span)
+        });
+        match elsewhere {
+            None => Ok(Some(digest)),
+            Some(span) => Err(unwatched(line.bytes(span))),
+        }
+    }
+
+    /// Why the result is not kept after all: something mentions the time, reads files by itself, or is none of the headers that are watched.
+    pub(crate) fn doubt(
+        &self,
+        results: &Results,
+        own_reads: &[Vec<u8>],
+        unpack: impl Fn(&[u8]) -> Option<Vec<u8>>,
+    ) -> Option<String> {
+        if let Some(path) = own_reads
+            .iter()
+            .find(|path| !results.own_headers.covers(path))
+        {
+            return Some(unwatched(path));
+        }
+        for input in self.inputs() {
+            let What::Wire(bytes) = input.what else {
+                continue;
+            };
+            let path = String::from_utf8_lossy(input.path);
+            match results.mentions(&Digest::of(bytes), || Ok(unpack(bytes))) {
+                Ok(Some(found)) if found.is_nothing() => {}
+                Ok(Some(found)) => return Some(format!("{path} mentions {}", found.words())),
+                _ => return Some(format!("{path} cannot be unpacked")),
+            }
+        }
+        None
+    }
+}
+
+/// The command line of a preprocessed job as it is carried out: source and object have names of this server's.
+fn without_names(command: &Command) -> Vec<Vec<u8>> {
+    let mut words = command.with_files(command.preprocessed_suffix(), b"");
+    for item in command.line.items() {
+        if item.means() == Some(Meaning::Output) {
+            words[item.words.clone()].fill(b"-o".to_vec());
+        }
+    }
+    words
+}
+
+/// Options that make a compiler look in other places than it says by itself.
+fn changes_defaults(kind: SearchKind) -> bool {
+    match kind {
+        SearchKind::Prefix
+        | SearchKind::WithPrefix
+        | SearchKind::WithPrefixBefore
+        | SearchKind::WithSysroot
+        | SearchKind::Framework
+        | SearchKind::HeaderSysroot
+        | SearchKind::Sysroot
+        | SearchKind::Multilib
+        | SearchKind::Programs
+        | SearchKind::Overlay
+        | SearchKind::Toolchain => true,
+        SearchKind::Quote
+        | SearchKind::Bracket
+        | SearchKind::System
+        | SearchKind::LanguageSystem
+        | SearchKind::After
+        | SearchKind::NoStandard
+        | SearchKind::NoStandardPart
+        | SearchKind::Split => false,
+    }
+}
+
+fn unwatched(path: &[u8]) -> String {
+    let path = String::from_utf8_lossy(path);
+    format!("{path} is outside the directories that this server watches")
+}
+
+/// Whether a job may see something of this server's at a path, for which no digest vouches.
+fn is_unwatched(path: &[u8], results: &Results, workshop: &Workshop) -> bool {
+    is_shown(path, workshop) && !results.own_headers.covers(path)
+}
+
+/// The place of the first link by which a job comes to something of this server's that nobody watches.
+fn leading_out(inputs: &[Input<'_>], results: &Results, workshop: &Workshop) -> Option<Vec<u8>> {
+    let links = inputs.iter().filter_map(|input| match input.what {
+        What::Link(target) => Some(joined(parent_of(input.path), target)),
+        _ => None,
+    });
+    links
+        .into_iter()
+        .find(|target| is_unwatched(target, results, workshop))
+}
+
+/// Whether a job may see something of this server's at a path.
+fn is_shown(path: &[u8], workshop: &Workshop) -> bool {
+    let mut roots = TOOLCHAIN_ROOTS.iter();
+    roots.any(|root| is_below(path, root.as_bytes()))
+        || !workshop.shows_own_paths() && Path::new(OsStr::from_bytes(path)).exists()
+}
+
+/// An absolute path without `.` and `..`, which may be another than the one behind links: it is only asked whether it may be the server's.
+fn joined(cwd: &[u8], path: &[u8]) -> Vec<u8> {
+    let cwd = if path.starts_with(b"/") {
+        &b""[..]
+    } else {
+        cwd
+    };
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in cwd.split(|&b| b == b'/').chain(path.split(|&b| b == b'/')) {
+        match part {
+            b"" | b"." => {}
+            b".." => _ = parts.pop(),
+            part => parts.push(part),
+        }
+    }
+    parts.iter().fold(Vec::new(), |mut all, part| {
+        all.push(b'/');
+        all.extend_from_slice(part);
+        all
+    })
+}
+
+/// Whether all files are below the first directory of the working directory: by which names the compiler knows files elsewhere, such a client does not say.
+fn all_are_near(cwd: &[u8], inputs: &[Input<'_>]) -> bool {
+    let end = cwd.iter().skip(1).position(|&byte| byte == b'/');
+    let Some(top) = end.map(|end| &cwd[..=end]) else {
+        return false;
+    };
+    let mut files = inputs
+        .iter()
+        .filter(|input| matches!(input.what, What::Wire(_)));
+    files.all(|input| is_below(input.path, top))
+}

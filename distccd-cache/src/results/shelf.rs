@@ -1,0 +1,175 @@
+//! All results of this daemon: looked for, waited for while another job makes them, kept. Owns what is known of contents, of this server's headers, and the
+//! counts.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use protocol::bundle::block::Codec;
+use protocol::bundle::digest::Digest;
+use protocol::bundle::reply::BundleReply;
+use tokio::time::timeout;
+
+use super::mentions::{Known, Mentions};
+use super::own_headers::OwnHeaders;
+use super::plan::Named;
+use crate::store::{Claim, Store, Ticket};
+
+/// How long a job waits for the same job of another client before it compiles by itself.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// A result as it was kept: a reply of the bundle dialect behind its note, in zstd.
+#[derive(Debug)]
+pub(crate) struct Kept(pub(crate) Vec<u8>);
+
+/// What becomes of a job whose result may be kept.
+#[derive(Debug)]
+pub(crate) enum Entrance {
+    /// There is a result.
+    Hit(Kept),
+    /// There is none: the job is to be compiled.
+    Miss(Flight),
+}
+
+/// A compile whose result others may wait for, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    /// None when another job is at the same and was waited for in vain.
+    _ticket: Option<Ticket>,
+}
+
+/// How jobs ended, since the daemon started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Answered without a compile.
+    pub hits: u64,
+    /// Of those, after waiting for another client's compile of the same.
+    pub waited: u64,
+    /// Compiled, and kept.
+    pub kept: u64,
+    /// Compiled, and not kept: the compile failed, or its result may depend on more than what names it.
+    pub not_kept: u64,
+    /// Bytes that hits gave back, as they are kept.
+    pub hit_bytes: u64,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct Results {
+    store: Store,
+    known: Known,
+    pub(crate) own_headers: OwnHeaders,
+    hits: AtomicU64,
+    waited: AtomicU64,
+    kept: AtomicU64,
+    not_kept: AtomicU64,
+    hit_bytes: AtomicU64,
+}
+
+impl Results {
+    /// Results in a store.
+    pub(crate) fn new(store: Store) -> Self {
+        Self {
+            store,
+            known: Known::default(),
+            own_headers: OwnHeaders::default(),
+            hits: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
+            not_kept: AtomicU64::new(0),
+            hit_bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// The counts.
+    pub(crate) fn tally(&self) -> Tally {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Tally {
+            hits: read(&self.hits),
+            waited: read(&self.waited),
+            kept: read(&self.kept),
+            not_kept: read(&self.not_kept),
+            hit_bytes: read(&self.hit_bytes),
+        }
+    }
+
+    /// A result that is there. Blocks on the disk.
+    pub(crate) fn look(&self, named: &Named) -> Option<Kept> {
+        named
+            .names()
+            .find_map(|name| match self.store.record(&name.0) {
+                Ok(found) => found.map(Kept),
+                Err(error) => {
+                    tracing::warn!("a result cannot be read: {error}");
+                    None
+                }
+            })
+    }
+
+    /// The same, after waiting for another job that is making it; the right to make it when nobody is.
+    pub(crate) async fn enter(self: &std::sync::Arc<Self>, named: &Named) -> Entrance {
+        if let Some(kept) = self.found(named).await {
+            return self.hit(kept, false);
+        }
+        let ticket = match self.store.flights().claim(named.first().0) {
+            Claim::Mine(ticket) => ticket,
+            Claim::Theirs(waiter) => {
+                // Whatever came of it: either there is a result now, or this job does not wait again.
+                let _ = timeout(PATIENCE, waiter.wait()).await;
+                return match self.found(named).await {
+                    Some(kept) => self.hit(kept, true),
+                    None => Entrance::Miss(Flight { _ticket: None }),
+                };
+            }
+        };
+        // The result may have come between the look and the claim.
+        match self.found(named).await {
+            Some(kept) => self.hit(kept, false),
+            None => Entrance::Miss(Flight {
+                _ticket: Some(ticket),
+            }),
+        }
+    }
+
+    async fn found(self: &std::sync::Arc<Self>, named: &Named) -> Option<Kept> {
+        let (results, named) = (std::sync::Arc::clone(self), named.clone());
+        let look = move || results.look(&named);
+        // A panic in there has been reported; the job is compiled.
+        tokio::task::spawn_blocking(look).await.ok().flatten()
+    }
+
+    fn hit(&self, kept: Kept, waited: bool) -> Entrance {
+        self.hits.fetch_add(1, Ordering::Relaxed);
+        self.waited.fetch_add(u64::from(waited), Ordering::Relaxed);
+        let bytes = kept.0.len() as u64;
+        self.hit_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Entrance::Hit(kept)
+    }
+
+    /// Keeps the result of a compile that ended with exit code 0. Gives back its kept form. That it cannot be written costs a compile later, no more.
+    pub(crate) fn keep(&self, named: &Named, reply: &BundleReply) -> Vec<u8> {
+        let outcome = reply.encode_outcome(Codec::Zstd);
+        match self.store.put_record(named.for_result(reply).0, &outcome) {
+            Ok(()) => _ = self.kept.fetch_add(1, Ordering::Relaxed),
+            Err(error) => {
+                self.count_not_kept();
+                tracing::warn!("a result is not kept: {error}");
+            }
+        }
+        outcome
+    }
+
+    /// Counts a compile whose result is not kept.
+    pub(crate) fn count_not_kept(&self) {
+        self.not_kept.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What a content mentions; `content` reads it when nobody did before. `None` when it cannot be read any more.
+    pub(crate) fn mentions(
+        &self,
+        digest: &Digest,
+        content: impl FnOnce() -> io::Result<Option<Vec<u8>>>,
+    ) -> io::Result<Option<Mentions>> {
+        self.known.of(digest, content)
+    }
+}
