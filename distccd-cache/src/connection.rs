@@ -80,14 +80,17 @@ fn finish(house: &House, peer: &str, done: &Done, code: u8, time: Duration) {
         .ended(done.ending, time, &done.compiler, &done.source);
     notice!(
         target: "dcc_job_summary",
-        "client: {peer} {} exit:{} sig:{} core:{} ret:{code} time:{}ms {named}{}",
+        "client: {peer} {} exit:{} sig:{} core:{} ret:{code} time:{}ms {named}",
         done.ending.word(),
         done.status.exit_code(),
         done.status.signal().unwrap_or(0),
         u8::from(done.status.core_dumped()),
         time.as_millis(),
-        done.cache,
     );
+    // A line of its own: stock's is read by people's scripts.
+    if !matches!(done.cache, Cached::Unasked) {
+        notice!(target: "dcc_job_cache", "client: {peer} {}: {named}", done.cache);
+    }
 }
 
 async fn job<R, W>(

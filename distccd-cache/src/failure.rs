@@ -83,8 +83,8 @@ pub(crate) struct Done {
 pub(crate) enum Cached {
     /// The result of an earlier compile was given.
     Hit,
-    /// There was none; this one is kept.
-    Kept,
+    /// There was none, and why; this one is kept.
+    Kept(String),
     /// This one is not kept, and why.
     Not(String),
     /// Nobody asked: no job came to be one, or there is no store.
@@ -92,13 +92,12 @@ pub(crate) enum Cached {
 }
 
 impl std::fmt::Display for Cached {
-    /// As the log has it, behind all that stock's line has.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Hit => f.write_str(" cache:hit"),
-            Self::Kept => f.write_str(" cache:miss"),
-            Self::Not(reason) => write!(f, " cache:none ({reason})"),
-            Self::Unasked => Ok(()),
+            Self::Hit => f.write_str("hit"),
+            Self::Kept(reason) => write!(f, "miss ({reason})"),
+            Self::Not(reason) => write!(f, "not kept ({reason})"),
+            Self::Unasked => f.write_str("no cache"),
         }
     }
 }

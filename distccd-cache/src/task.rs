@@ -185,7 +185,7 @@ impl Task {
                 (Plan::Not(reason), _) => Err(reason),
                 (Plan::Keep(_), None) => Err("it is not known who the compiler is".to_owned()),
             };
-            let cache = kept.map_or_else(Cached::Not, |()| Cached::Kept);
+            let cache = kept.map_or_else(Cached::Not, Cached::Kept);
             if matches!(cache, Cached::Not(_)) {
                 results.count_not_kept();
             }
@@ -202,7 +202,7 @@ impl Task {
         }
     }
 
-    /// Keeps a result, or says why not. Blocks on the disk.
+    /// Keeps a result and says why there was none, or why it cannot be kept. Blocks on the disk.
     fn keep_as(
         &self,
         results: &Results,
@@ -210,7 +210,7 @@ impl Task {
         named: &Named,
         identity: &Identity,
         finished: &Finished,
-    ) -> Result<(), String> {
+    ) -> Result<String, String> {
         finished.is_fit_to_keep(workshop)?;
         let requested = self.requested(identity);
         let limit = usize::try_from(workshop.limits().tree_bytes).unwrap_or(usize::MAX);
@@ -233,7 +233,7 @@ impl Task {
             ..BundleReply::default()
         };
         results.keep(named, &reply);
-        Ok(())
+        Ok(requested.explain(results, workshop))
     }
 }
 

@@ -20,7 +20,7 @@ use crate::remote_failure::{Evidence, Judgement, Shipment, judge};
 use crate::slot::{Slot, Slots};
 use crate::state_directory::StateDirectory;
 use crate::trouble::{Next, Trouble};
-use protocol::bundle::reply::BundleReply;
+use protocol::bundle::reply::{BundleReply, Fate, Note};
 use protocol::command_line::{CommandLine, Word};
 use protocol::include_dialogue::RichVersion;
 use protocol::reply::Reply;
@@ -53,6 +53,7 @@ struct Ending {
     host: Vec<u8>,
     status: u8,
     reason: String,
+    answer: Option<Note>,
 }
 
 /// What came of pump mode.
@@ -96,6 +97,7 @@ impl Job<'_> {
                 status: ending.status,
                 reason: &ending.reason,
                 source: self.command.source().unwrap_or_default(),
+                answer: ending.answer.as_ref(),
             };
             journal::append(journal, &entry);
         }
@@ -244,6 +246,7 @@ impl Job<'_> {
                 host: host.map(Host::journal_name).unwrap_or_default(),
                 status: trouble.reaction().exit_code,
                 reason,
+                answer: None,
             };
         }
         match (host, &trouble) {
@@ -296,6 +299,7 @@ impl Job<'_> {
                         host: host.journal_name(),
                         status: 1,
                         reason,
+                        answer: None,
                     });
                 }
                 Pumped::NoClosure(reason) => (Version::Lzo2, reason),
@@ -376,6 +380,7 @@ impl Job<'_> {
     /// What a server answered in the bundle dialect. It had this machine's compiler and files, so that nothing but its own
     /// troubles makes a failure doubtful.
     fn end_bundle(&self, attempt: &Attempt<'_>, reply: BundleReply) -> Result<Ending, Trouble> {
+        let note = reply.note;
         let reply = Reply {
             version: Version::Pump3,
             status: reply.status,
@@ -384,7 +389,16 @@ impl Job<'_> {
             object: reply.object,
             dependencies: Some(reply.dependencies),
         };
-        self.end_pump(attempt, &reply, None)
+        match note.fate {
+            Fate::Hit => log::info!("the server had compiled this before"),
+            Fate::Compiled => log::info!("the server had no result of this: {}", note.text),
+            Fate::NotKept => log::info!("the server keeps no result of this: {}", note.text),
+        }
+        let ending = self.end_pump(attempt, &reply, None)?;
+        Ok(Ending {
+            answer: Some(note),
+            ..ending
+        })
     }
 
     fn plain(
@@ -399,6 +413,7 @@ impl Job<'_> {
             host: host.journal_name(),
             status: status.shell_code(),
             reason,
+            answer: None,
         };
         let (reply, early) = match attempt.plain(version)? {
             PlainOutcome::PreprocessorFailed(capture) => {
@@ -457,6 +472,7 @@ impl Job<'_> {
             host: host.journal_name(),
             status: reply.status.shell_code(),
             reason: String::new(),
+            answer: None,
         })
     }
 
@@ -538,6 +554,7 @@ impl Ending {
             host: b"localhost".to_vec(),
             status,
             reason,
+            answer: None,
         }
     }
 }

@@ -1,9 +1,11 @@
-//! One line a job, for `pump`'s summary: `time_ms mode host status reason source`, separated by tabs.
+//! One line a job, for `pump`'s summary: `time_ms mode host status reason source answer why`, separated by tabs. `answer` is `hit`, `miss` or `none`
+//! where a server said how it came to its answer, with `why` in its words.
 //!
 //! Written only when `PUMPHOUSE_JOURNAL` names the file; one `O_APPEND` write, so that lines of parallel jobs do not
 //! mix. Owns no state.
 
 use crate::log;
+use protocol::bundle::reply::{Fate, Note};
 use std::io::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -44,6 +46,8 @@ pub struct Entry<'a> {
     pub reason: &'a str,
     /// The source, or what stands for it.
     pub source: &'a [u8],
+    /// How the server came to its answer, if it said so.
+    pub answer: Option<&'a Note>,
 }
 
 impl Entry<'_> {
@@ -56,8 +60,23 @@ impl Entry<'_> {
         put_field(&mut line, self.reason.as_bytes());
         line.push(b'\t');
         put_field(&mut line, self.source);
+        let (answer, why) = match self.answer {
+            None => ("", ""),
+            Some(note) => (word(note.fate), note.text.as_str()),
+        };
+        let _ = write!(line, "\t{answer}\t");
+        put_field(&mut line, why.as_bytes());
         line.push(b'\n');
         line
+    }
+}
+
+/// How a server came to its answer, as the journal has it.
+const fn word(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Hit => "hit",
+        Fate::Compiled => "miss",
+        Fate::NotKept => "none",
     }
 }
 
@@ -99,7 +118,20 @@ mod tests {
             status: 3,
             reason: "a\tb\nc",
             source: b"x\ty.c",
+            answer: None,
         };
-        assert_eq!(entry.encode(7), b"7\tlocal\tlocalhost\t3\ta b c\tx y.c\n");
+        assert_eq!(
+            entry.encode(7),
+            b"7\tlocal\tlocalhost\t3\ta b c\tx y.c\t\t\n"
+        );
+        let note = Note {
+            fate: Fate::Compiled,
+            text: "a.h\thas changed".to_owned(),
+        };
+        let entry = Entry {
+            answer: Some(&note),
+            ..entry
+        };
+        assert!(entry.encode(7).ends_with(b"\tmiss\ta.h has changed\n"));
     }
 }

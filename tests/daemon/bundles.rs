@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 
+use protocol::bundle::BUNDLE_VERSION;
 use protocol::bundle::block::{Codec, Codecs};
 use protocol::bundle::digest::Digest;
 use protocol::bundle::entry::{Content, Entry, Name};
@@ -129,7 +130,7 @@ impl Job {
         let (_, own) = split_words(&self.words, is_own);
         let offer = encode_offer(Codecs::ALL, &Digest::of(&self.setting), &own, &manifest);
         let mut bytes = Vec::new();
-        put_token(&mut bytes, Tag::BNDL, 1);
+        put_token(&mut bytes, Tag::BNDL, BUNDLE_VERSION);
         put_frame(&mut bytes, Tag::OFFR, &offer);
         bytes
     }

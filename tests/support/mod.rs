@@ -232,6 +232,31 @@ impl Drop for Daemon {
     }
 }
 
+/// The user as whom a daemon that root starts runs.
+fn daemon_user() -> Option<u32> {
+    let passwd = fs::read_to_string("/etc/passwd").ok()?;
+    let of = |name: &str| {
+        let line = passwd
+            .lines()
+            .find(|line| line.split(':').next() == Some(name))?;
+        line.split(':').nth(2)?.parse().ok()
+    };
+    // SAFETY: a plain system call.
+    let is_root = unsafe { libc::geteuid() } == 0;
+    let user = of("distcc")
+        .or_else(|| of("distccd"))
+        .or_else(|| of("nobody"));
+    user.filter(|_| is_root)
+}
+
+/// A new directory that a daemon may have for its own: it may run as another user.
+pub fn daemons_directory(dir: &Path, name: &str) -> PathBuf {
+    let path = dir.join(name);
+    fs::create_dir(&path).unwrap();
+    let _ = std::os::unix::fs::chown(&path, daemon_user(), None);
+    path
+}
+
 /// The list of compilers that our daemon may run in a test, so that no `/usr/lib/distcc` is needed.
 fn command_list(dir: &Path) -> PathBuf {
     let mut list = String::new();

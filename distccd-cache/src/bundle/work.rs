@@ -84,7 +84,11 @@ impl Work {
         match kept {
             Ok((named, results)) => {
                 let outcome = results.keep(named, &reply);
-                (self.wrapped(&Note::default(), outcome), Cached::Kept)
+                let environment = self.environment();
+                let text = self.offered(&environment).explain(results, workshop);
+                let fate = Fate::Compiled;
+                let note = Note { fate, text };
+                (self.wrapped(&note, outcome), Cached::Kept(note.text))
             }
             Err(text) => {
                 if let Some(results) = &shelf.results {

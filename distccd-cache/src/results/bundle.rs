@@ -33,6 +33,26 @@ pub(crate) struct Offered<'a> {
 impl Offered<'_> {
     /// What is to become of its result.
     pub(crate) fn plan(&self, workshop: &Workshop) -> Plan {
+        self.look(workshop, |line, ingredients| {
+            // Corrected outputs are for one place only.
+            Plan::of(line, ingredients, workshop.shows_own_paths())
+        })
+    }
+
+    /// Why there is no result yet, in a line.
+    pub(crate) fn explain(&self, results: &Results, workshop: &Workshop) -> String {
+        self.look(workshop, |line, ingredients| {
+            let source = line.source().unwrap_or_default();
+            results.explanations.of(source, ingredients)
+        })
+    }
+
+    /// Brings together what the result depends on.
+    fn look<T>(
+        &self,
+        workshop: &Workshop,
+        then: impl FnOnce(&CommandLine, &Ingredients<'_>) -> T,
+    ) -> T {
         let entries = self.entries();
         let mut inputs: Vec<Input<'_>> = entries.iter().map(|entry| input(entry)).collect();
         let mut own: Vec<Input<'_>> = self.manifest.own.iter().map(input).collect();
@@ -53,9 +73,7 @@ impl Offered<'_> {
             own_headers: None,
             inputs: &inputs,
         };
-        let line = CommandLine::parse(self.argv);
-        // Corrected outputs are for one place only.
-        Plan::of(&line, &ingredients, workshop.shows_own_paths())
+        then(&CommandLine::parse(self.argv), &ingredients)
     }
 
     /// Why the result is not kept after all, now that all contents are here: one of them mentions the time, or reads files by itself.

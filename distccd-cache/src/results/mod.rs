@@ -8,6 +8,9 @@ mod bundle;
 mod plan;
 mod request;
 
+// Why there is no result yet.
+mod explain;
+
 // What a name is made of.
 pub(crate) mod key;
 mod place;

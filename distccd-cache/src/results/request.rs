@@ -33,25 +33,39 @@ pub(crate) struct Requested<'a> {
 impl Requested<'_> {
     /// What is to become of its result. Blocks on the disk when this server's headers have changed.
     pub(crate) fn plan(&self, results: &Results, workshop: &Workshop) -> Plan {
+        let plan = self.look(results, workshop, Plan::of);
+        plan.unwrap_or_else(Plan::Not)
+    }
+
+    /// Why there is no result yet, in a line.
+    pub(crate) fn explain(&self, results: &Results, workshop: &Workshop) -> String {
+        let explained = self.look(results, workshop, |line, ingredients, _| {
+            let source = line.source().unwrap_or_default();
+            results.explanations.of(source, ingredients)
+        });
+        explained.unwrap_or_else(|reason| reason)
+    }
+
+    /// Brings together what the result depends on, or says why that is not known; also whether the job may be somewhere else.
+    fn look<T>(
+        &self,
+        results: &Results,
+        workshop: &Workshop,
+        then: impl FnOnce(&CommandLine, &Ingredients<'_>, bool) -> T,
+    ) -> Result<T, String> {
         let request = self.request;
-        let command = match Command::parse(&request.argv) {
-            Ok(command) => command,
-            Err(error) => return Plan::Not(error.to_string()),
-        };
+        let command = Command::parse(&request.argv).map_err(|error| error.to_string())?;
         let line = &command.line;
         let (door, argv) = match request.input {
             Sent::Tree(_) => (Door::Tree, Cow::Borrowed(&request.argv)),
             Sent::Preprocessed(_) => (Door::Preprocessed, Cow::Owned(without_names(&command))),
         };
         let path = workshop.program_path(self.compiler);
-        let own_headers = match self.own_headers(results, line, door, &path, workshop) {
-            Ok(own_headers) => own_headers,
-            Err(reason) => return Plan::Not(reason),
-        };
+        let own_headers = self.own_headers(results, line, door, &path, workshop)?;
         let cwd = request.cwd.as_deref().unwrap_or_default();
         let inputs = self.inputs();
         if let Some(path) = leading_out(&inputs, results, workshop) {
-            return Plan::Not(unwatched(&path));
+            return Err(unwatched(&path));
         }
         let environment = workshop.environment(&[]);
         let ingredients = Ingredients {
@@ -69,7 +83,7 @@ impl Requested<'_> {
         };
         let may_move =
             door == Door::Tree && workshop.shows_own_paths() && all_are_near(cwd, &inputs);
-        Plan::of(line, &ingredients, may_move)
+        Ok(then(line, &ingredients, may_move))
     }
 
     /// All files that were sent, in the order of their paths.

@@ -2,6 +2,7 @@
 //! counts.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use protocol::bundle::digest::Digest;
 use protocol::bundle::reply::BundleReply;
 use tokio::time::timeout;
 
+use super::explain::Explanations;
 use super::mentions::{Known, Mentions};
 use super::own_headers::OwnHeaders;
 use super::plan::Named;
@@ -59,6 +61,7 @@ pub(crate) struct Results {
     store: Store,
     known: Known,
     pub(crate) own_headers: OwnHeaders,
+    pub(crate) explanations: Explanations,
     hits: AtomicU64,
     waited: AtomicU64,
     kept: AtomicU64,
@@ -73,6 +76,7 @@ impl Results {
             store,
             known: Known::default(),
             own_headers: OwnHeaders::default(),
+            explanations: Explanations::default(),
             hits: AtomicU64::new(0),
             waited: AtomicU64::new(0),
             kept: AtomicU64::new(0),
@@ -107,7 +111,7 @@ impl Results {
     }
 
     /// The same, after waiting for another job that is making it; the right to make it when nobody is.
-    pub(crate) async fn enter(self: &std::sync::Arc<Self>, named: &Named) -> Entrance {
+    pub(crate) async fn enter(self: &Arc<Self>, named: &Named) -> Entrance {
         if let Some(kept) = self.found(named).await {
             return self.hit(kept, false);
         }
@@ -131,8 +135,8 @@ impl Results {
         }
     }
 
-    async fn found(self: &std::sync::Arc<Self>, named: &Named) -> Option<Kept> {
-        let (results, named) = (std::sync::Arc::clone(self), named.clone());
+    async fn found(self: &Arc<Self>, named: &Named) -> Option<Kept> {
+        let (results, named) = (Arc::clone(self), named.clone());
         let look = move || results.look(&named);
         // A panic in there has been reported; the job is compiled.
         tokio::task::spawn_blocking(look).await.ok().flatten()

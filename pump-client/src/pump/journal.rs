@@ -1,6 +1,7 @@
 //! The journal: one line for each job, which clients append and `pump` reads at the end. Owns nothing.
 //!
-//! A line is `time_ms TAB mode TAB host TAB status TAB reason TAB source`; mode is `pump`, `plain` or `local`.
+//! A line is `time_ms TAB mode TAB host TAB status TAB reason TAB source TAB answer TAB why`; mode is `pump`, `plain` or `local`, answer `hit`, `miss`,
+//! `none` or nothing.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -27,6 +28,19 @@ pub struct Job {
     pub status: i32,
     /// Why it was not done in pump mode; empty if it was.
     pub reason: String,
+    /// How the server came to its answer, if it said so.
+    pub answer: Option<Answer>,
+}
+
+/// How a server came to its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It had done the same job before.
+    Hit,
+    /// It had not, and why; it keeps the result.
+    Miss(String),
+    /// It keeps no result of this job, and why.
+    None(String),
 }
 
 /// Reads the lines from a byte offset on. Lines that are no journal lines are left out.
@@ -58,8 +72,12 @@ pub fn parse(bytes: &[u8]) -> Vec<Job> {
 fn parse_line(line: &[u8]) -> Option<Job> {
     let line = String::from_utf8_lossy(line);
     let fields: Vec<&str> = line.split('\t').collect();
-    let &[_time, mode, host, status, reason, _source] = fields.as_slice() else {
-        return None;
+    let (&[_time, mode, host, status, reason, _source], rest) = fields.split_first_chunk()?;
+    let answer = match rest {
+        ["hit", ..] => Some(Answer::Hit),
+        ["miss", why] => Some(Answer::Miss((*why).to_owned())),
+        ["none", why] => Some(Answer::None((*why).to_owned())),
+        _ => None,
     };
     let mode = match mode {
         "pump" => Mode::Pump,
@@ -72,6 +90,7 @@ fn parse_line(line: &[u8]) -> Option<Job> {
         host: host.to_owned(),
         status: status.trim().parse().ok()?,
         reason: reason.trim().to_owned(),
+        answer,
     })
 }
 
@@ -81,10 +100,13 @@ mod tests {
 
     #[test]
     fn lines_that_are_none_are_left_out() {
-        let text = b"1\tpump\ta:3632\t0\t\ta.c\nnonsense\n2\tlocal\tlocalhost\t1\tno compile\tb.o\n3\tpump\ta";
+        let text = b"1\tpump\ta:3632\t0\t\ta.c\tmiss\tb.h has changed\nnonsense\n2\tlocal\tlocalhost\t1\tno compile\tb.o\n3\tpump\ta";
         let jobs = parse(text);
         assert_eq!(jobs.len(), 2);
         assert_eq!(jobs[0].mode, Mode::Pump);
+        let why = "b.h has changed".to_owned();
+        assert_eq!(jobs[0].answer, Some(Answer::Miss(why)));
+        assert_eq!(jobs[1].answer, None);
         assert_eq!((jobs[1].status, jobs[1].reason.as_str()), (1, "no compile"));
     }
 

@@ -1,6 +1,6 @@
 //! What `pump` says at the end: how many jobs went where, and why some did not go in pump mode. Pure; owns no state.
 
-use super::journal::{Job, Mode};
+use super::journal::{Answer, Job, Mode};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -25,17 +25,18 @@ pub fn render(jobs: &[Job], incidents: &[String]) -> String {
             count(Mode::Local),
         );
         put_hosts(&mut text, jobs);
+        put_answers(&mut text, jobs);
         put_reasons(&mut text, "preprocessed here", jobs, |job| {
-            job.mode == Mode::Plain
+            (job.mode == Mode::Plain).then_some(&job.reason)
         });
         put_reasons(&mut text, "done here", jobs, |job| {
-            job.mode == Mode::Local && !is_done_twice(job)
+            (job.mode == Mode::Local && !is_done_twice(job)).then_some(&job.reason)
         });
         put_reasons(
             &mut text,
             "done here after a server had failed",
             jobs,
-            is_done_twice,
+            |job| is_done_twice(job).then_some(&job.reason),
         );
     }
     for incident in incidents {
@@ -71,14 +72,47 @@ fn put_hosts(text: &mut String, jobs: &[Job]) {
     }
 }
 
+/// What the servers had done before, and why not the rest.
+fn put_answers(text: &mut String, jobs: &[Job]) {
+    let answered = jobs.iter().filter(|job| job.answer.is_some()).count();
+    let hits = jobs.iter().filter(|job| job.answer == Some(Answer::Hit));
+    let hits = hits.count();
+    if answered > 0 {
+        let _ = writeln!(
+            text,
+            "  {hits} of {answered} were answered with the result of an earlier compile"
+        );
+    }
+    put_reasons(
+        text,
+        "compiled, and kept for the next time",
+        jobs,
+        |job| match &job.answer {
+            Some(Answer::Miss(why)) => Some(why),
+            _ => None,
+        },
+    );
+    put_reasons(text, "compiled, and not kept", jobs, |job| {
+        match &job.answer {
+            Some(Answer::None(why)) => Some(why),
+            _ => None,
+        }
+    });
+}
+
 /// One line for each reason, the most frequent first.
-fn put_reasons(text: &mut String, title: &str, jobs: &[Job], wanted: impl Fn(&Job) -> bool) {
+fn put_reasons<'a>(
+    text: &mut String,
+    title: &str,
+    jobs: &'a [Job],
+    reason: impl Fn(&'a Job) -> Option<&'a String>,
+) {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for job in jobs.iter().filter(|job| wanted(job)) {
-        let reason = if job.reason.is_empty() {
+    for reason in jobs.iter().filter_map(reason) {
+        let reason = if reason.is_empty() {
             "no reason was given"
         } else {
-            job.reason.as_str()
+            reason.as_str()
         };
         *counts.entry(reason).or_default() += 1;
     }
@@ -111,6 +145,7 @@ mod tests {
             host: host.to_owned(),
             status: 0,
             reason: reason.to_owned(),
+            answer: None,
         }
     }
 
@@ -118,6 +153,10 @@ mod tests {
     fn everything_is_counted() {
         let mut jobs = vec![job(Mode::Pump, "127.0.0.1:4000", ""); 40];
         jobs.push(job(Mode::Pump, "box:3632", ""));
+        jobs[0].answer = Some(Answer::Hit);
+        jobs[1].answer = Some(Answer::Hit);
+        jobs[2].answer = Some(Answer::Miss("a.h has changed".to_owned()));
+        jobs[3].answer = Some(Answer::None("b.c mentions __DATE__".to_owned()));
         jobs.push(job(Mode::Plain, "box:3632", "the source uses __DATE__"));
         jobs.push(job(Mode::Local, "localhost", "configure probe"));
         jobs.extend(vec![job(Mode::Local, "localhost", "link step"); 2]);
@@ -131,6 +170,11 @@ mod tests {
             "__________Summary: 46 jobs: 41 in pump mode, 1 preprocessed here, 4 done here",
             "  127.0.0.1:4000: 40",
             "  box:3632: 1 in pump mode, 1 preprocessed here",
+            "  2 of 4 were answered with the result of an earlier compile",
+            "  compiled, and kept for the next time:",
+            "       1  a.h has changed",
+            "  compiled, and not kept:",
+            "       1  b.c mentions __DATE__",
             "  preprocessed here:",
             "       1  the source uses __DATE__",
             "  done here:",

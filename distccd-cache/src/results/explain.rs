@@ -1,0 +1,199 @@
+//! Why a job has no result yet: what is different since the same source was last compiled here. Owns a memory of those compiles, for that purpose only;
+//! nothing is decided by it.
+
+use std::hash::{BuildHasher as _, Hash};
+
+use dashmap::DashMap;
+use foldhash::fast::FixedState;
+
+use super::key::{Ingredients, What};
+
+/// Files that the remembered compiles may have together; some 16 bytes each. With more, all are forgotten.
+const KEPT: usize = 2 << 20;
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub(crate) struct Explanations {
+    /// By working directory and source.
+    last: DashMap<u64, Last, foldhash::fast::RandomState>,
+    inputs: std::sync::atomic::AtomicUsize,
+}
+
+/// What the last compile of a source was made from, as hashes.
+#[derive(Debug)]
+struct Last {
+    compiler: [u8; 32],
+    words: Vec<u64>,
+    /// Path and content, in the order of the paths' hashes.
+    inputs: Vec<(u64, u64)>,
+    own_headers: u64,
+}
+
+impl Explanations {
+    /// Says what is different, in a line, and remembers this compile as the last one.
+    pub(crate) fn of(&self, source: &[u8], ingredients: &Ingredients<'_>) -> String {
+        let now = Last::of(ingredients);
+        let count = now.inputs.len();
+        let counted = self
+            .inputs
+            .fetch_add(count, std::sync::atomic::Ordering::Relaxed);
+        if counted + count > KEPT {
+            self.last.clear();
+            self.inputs
+                .store(count, std::sync::atomic::Ordering::Relaxed);
+        }
+        let name = hash(&(ingredients.cwd, source));
+        match self.last.insert(name, now) {
+            None => "not compiled here before".to_owned(),
+            Some(last) => {
+                let gone = last.inputs.len();
+                self.inputs
+                    .fetch_sub(gone.min(counted), std::sync::atomic::Ordering::Relaxed);
+                last.difference(ingredients)
+            }
+        }
+    }
+}
+
+impl Last {
+    fn of(ingredients: &Ingredients<'_>) -> Self {
+        let inputs = ingredients.inputs.iter();
+        let mut inputs: Vec<(u64, u64)> = inputs
+            .map(|input| (hash(input.path), content(&input.what)))
+            .collect();
+        inputs.sort_unstable();
+        Self {
+            compiler: ingredients.identity.exact,
+            words: ingredients.argv.iter().map(|word| hash(word)).collect(),
+            inputs,
+            own_headers: hash(&ingredients.own_headers),
+        }
+    }
+
+    fn difference(&self, now: &Ingredients<'_>) -> String {
+        if self.compiler != now.identity.exact {
+            return "another compiler than last time".to_owned();
+        }
+        let other = now
+            .argv
+            .iter()
+            .find(|word| !self.words.contains(&hash(*word)));
+        if let Some(word) = other {
+            return format!("{} was not among the options last time", text(word));
+        }
+        if self.words.len() != now.argv.len() {
+            return "fewer options than last time".to_owned();
+        }
+        let mut changed = Vec::new();
+        let mut new = Vec::new();
+        for input in now.inputs {
+            let path = hash(input.path);
+            let at = self.inputs.partition_point(|(known, _)| *known < path);
+            match self.inputs.get(at) {
+                Some((known, held)) if *known == path => {
+                    if *held != content(&input.what) {
+                        changed.push(input.path);
+                    }
+                }
+                _ => new.push(input.path),
+            }
+        }
+        let near = |path: &&[u8]| text(path.strip_prefix(now.cwd).map_or(*path, |rest| &rest[1..]));
+        let more = |count: usize| match count {
+            1 => String::new(),
+            count => format!(" (and {} more)", count - 1),
+        };
+        match (changed.first(), new.first()) {
+            (Some(path), _) => format!("{} has changed{}", near(path), more(changed.len())),
+            (None, Some(path)) => format!("{} is read now{}", near(path), more(new.len())),
+            (None, None) if self.inputs.len() > now.inputs.len() => {
+                "fewer files than last time".to_owned()
+            }
+            (None, None) if self.own_headers != hash(&now.own_headers) => {
+                "this server's own headers have changed".to_owned()
+            }
+            (None, None) => "the result has gone, or was not kept".to_owned(),
+        }
+    }
+}
+
+fn hash(value: &(impl Hash + ?Sized)) -> u64 {
+    FixedState::default().hash_one(value)
+}
+
+fn content(what: &What<'_>) -> u64 {
+    match what {
+        What::Directory => 0,
+        What::Link(target) => hash(target),
+        What::File(digest, _) => hash(&digest.0),
+        What::Wire(bytes) => hash(bytes),
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::key::{Door, Input};
+    use super::*;
+    use protocol::bundle::digest::Digest;
+    use protocol::identity::{Family, Identity};
+    use std::ffi::OsStr;
+
+    #[test]
+    fn what_is_different_is_named() {
+        let explanations = Explanations::default();
+        let explain = |line: &str, exact: u8, files: &[(&str, u8)]| {
+            let identity = Identity {
+                family: Family::Gcc,
+                banner: String::new(),
+                alike: [0; 32],
+                description: [0; 32],
+                exact: [exact; 32],
+            };
+            let digests: Vec<Digest> = files.iter().map(|(_, byte)| Digest([*byte; 32])).collect();
+            let inputs: Vec<Input<'_>> = files
+                .iter()
+                .zip(&digests)
+                .map(|((path, _), digest)| Input {
+                    path: path.as_bytes(),
+                    what: What::File(digest, 0),
+                    name: None,
+                })
+                .collect();
+            let argv: Vec<Vec<u8>> = line
+                .split(' ')
+                .map(|word| word.as_bytes().to_vec())
+                .collect();
+            let ingredients = Ingredients {
+                door: Door::Bundle,
+                compiler: OsStr::new("gcc"),
+                identity: &identity,
+                program_path: OsStr::new(""),
+                environment: &[],
+                own_paths: true,
+                cwd: b"/p",
+                argv: &argv,
+                system_directories: &[],
+                own_headers: None,
+                inputs: &inputs,
+            };
+            explanations.of(b"a.c", &ingredients)
+        };
+        let line = "gcc -O2 -c a.c";
+        let files = [("/p/a.c", 1), ("/p/inc/b.h", 2)];
+        assert_eq!(explain(line, 1, &files), "not compiled here before");
+        let gone = "the result has gone, or was not kept";
+        assert_eq!(explain(line, 1, &files), gone);
+        let other = explain("gcc -O3 -c a.c", 1, &files);
+        assert_eq!(other, "-O3 was not among the options last time");
+        assert_eq!(explain(line, 2, &files), "another compiler than last time");
+        let changed = [("/p/a.c", 1), ("/p/inc/b.h", 3)];
+        assert_eq!(explain(line, 2, &changed), "inc/b.h has changed");
+        let new = [("/p/a.c", 1), ("/p/inc/b.h", 3), ("/usr/c.h", 3)];
+        assert_eq!(explain(line, 2, &new), "/usr/c.h is read now");
+        assert_eq!(explain(line, 2, &changed), "fewer files than last time");
+    }
+}
