@@ -106,6 +106,7 @@ fn job(table: &Arc<Table>, arguments: &Arguments) -> Result<BundleJob, String> {
             dead: Default::default(),
             own: vec![file("/home/u/project/src/a.c", source.as_bytes())?],
         },
+        hidden: Vec::new(),
     })
 }
 

@@ -104,6 +104,8 @@ pub(crate) enum MountStep {
         /// Where it leads.
         target: CString,
     },
+    /// A mark of the overlay file system: what is at this path of a lower layer is not seen.
+    Absent(CString),
     /// A `/proc` that shows only the processes of the namespace.
     Proc {
         /// Where.
@@ -472,6 +474,8 @@ fn mount_step(step: &MountStep) -> Result<(), ()> {
                 )
             }
             MountStep::Directory(path) => libc::mkdir(path.as_ptr(), 0o755),
+            // Anybody may make this one, which is no device.
+            MountStep::Absent(path) => libc::mknod(path.as_ptr(), libc::S_IFCHR, 0),
             MountStep::Link { path, target } => libc::symlink(target.as_ptr(), path.as_ptr()),
             MountStep::File {
                 path,

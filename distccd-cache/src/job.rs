@@ -46,6 +46,8 @@ pub struct Finished {
     pub side: Vec<(Vec<u8>, Vec<u8>)>,
     /// Files of this server's that a job of stock's protocols is known to have read.
     pub own_reads: Vec<Vec<u8>>,
+    /// Whether a bundle job saw files of this server's beside the client's.
+    pub is_merged: bool,
     /// The view the job had: `namespace` or `rewrite`.
     pub view: &'static str,
     /// From the start of the job to its end.
@@ -66,6 +68,9 @@ impl Finished {
     pub(crate) fn is_fit_to_keep(&self, workshop: &Workshop) -> Result<(), String> {
         if self.outcome != CompileOutcome::Ok {
             return Err("the compile failed".to_owned());
+        }
+        if self.is_merged {
+            return Err("the job saw files of this server's beside the client's".to_owned());
         }
         // In its name stands the view that jobs have.
         match (self.view == View::Namespace.name()) == workshop.shows_own_paths() {
@@ -147,13 +152,14 @@ impl Workshop {
             End::Disconnected => WaitStatus::exited(ExitCode::Gone.code()),
         };
         let view = run.view.name();
-        let source = run.source.clone();
+        let (source, is_merged) = (run.source.clone(), run.is_merged);
         let output_bytes = self.shared.settings.limits.output_bytes;
         let collected = blocking(move || collect(run, status, output_bytes)).await?;
         Ok(Finished {
             reply: collected.reply,
             side: collected.side,
             own_reads: collected.own_reads,
+            is_merged,
             view,
             wall: started.elapsed(),
             usage,

@@ -17,6 +17,7 @@ mod failure;
 mod house;
 mod inetd;
 mod log;
+mod metrics;
 mod page;
 mod receive;
 mod reply;

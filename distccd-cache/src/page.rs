@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::house::House;
+use crate::metrics::{self, Numbers};
 use crate::results::Tally;
 use crate::statistics::{Ending, Snapshot};
 use crate::store::Statistics as Stored;
@@ -17,7 +18,7 @@ use crate::store::Statistics as Stored;
 /// How long a reader may take to ask, and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Bytes of a request that are read; it does not matter what it asks for.
+/// Bytes of a request that are read.
 const MAX_REQUEST: usize = 8192;
 
 /// What the page says of the machine.
@@ -36,15 +37,27 @@ struct Machine {
 /// Answers one reader.
 pub(crate) async fn serve(house: &House, peer: &str, mut stream: TcpStream) {
     let answer = async {
-        read_request(&mut stream).await?;
+        let wants_metrics = read_request(&mut stream).await?;
         let snapshot = house.statistics.snapshot();
-        let temp_dir = house.settings.temp_dir.clone();
-        let machine = tokio::task::spawn_blocking(move || Machine::now(&temp_dir)).await?;
         let shelf = house.settings.shelf.as_ref();
         let kept = shelf.map(|shelf| {
             let results = shelf.results.as_ref().map(|results| results.tally());
             (shelf.store.statistics(), results)
         });
+        if wants_metrics {
+            let jobs = house.settings.jobs;
+            let numbers = Numbers {
+                snapshot: &snapshot,
+                slots: (jobs, jobs.saturating_sub(house.slots.available_permits())),
+                store: kept.as_ref().map(|(store, _)| store),
+                results: kept.as_ref().and_then(|(_, results)| results.as_ref()),
+            };
+            let text = head(metrics::CONTENT_TYPE) + &metrics::render(&numbers);
+            stream.write_all(text.as_bytes()).await?;
+            return stream.shutdown().await;
+        }
+        let temp_dir = house.settings.temp_dir.clone();
+        let machine = tokio::task::spawn_blocking(move || Machine::now(&temp_dir)).await?;
         let page = render(&snapshot, house.settings.jobs, &machine, kept.as_ref());
         stream.write_all(page.as_bytes()).await?;
         stream.shutdown().await
@@ -61,7 +74,8 @@ pub(crate) async fn serve(house: &House, peer: &str, mut stream: TcpStream) {
 }
 
 /// Reads a request to its empty line, or as much as comes.
-async fn read_request(stream: &mut TcpStream) -> std::io::Result<()> {
+/// Says whether it asks for the metrics; whatever else it asks for, it gets stock's page.
+async fn read_request(stream: &mut TcpStream) -> std::io::Result<bool> {
     let mut request = Vec::new();
     while request.len() < MAX_REQUEST {
         let whole = |end: &[u8]| request.windows(end.len()).any(|window| window == end);
@@ -74,7 +88,12 @@ async fn read_request(stream: &mut TcpStream) -> std::io::Result<()> {
             count => request.extend_from_slice(&buffer[..count]),
         }
     }
-    Ok(())
+    Ok(request.starts_with(b"GET /metrics "))
+}
+
+/// The head of an answer.
+fn head(content_type: &str) -> String {
+    format!("HTTP/1.0 200 OK\nContent-Type: {content_type}\nConnection: close\n\n")
 }
 
 /// The whole answer.
@@ -84,9 +103,7 @@ fn render(
     machine: &Machine,
     kept: Option<&(Stored, Option<Tally>)>,
 ) -> String {
-    let mut page = String::from(
-        "HTTP/1.0 200 OK\nContent-Type: text/plain\nConnection: close\n\nargv /distccd\n<distccstats>\n",
-    );
+    let mut page = head("text/plain") + "argv /distccd\n<distccstats>\n";
     let mut line = |key: &str, value: &dyn std::fmt::Display| {
         // Writing to a String does not fail. A value has no line breaks of a peer's.
         let _ = writeln!(

@@ -37,6 +37,8 @@ pub(crate) struct Run {
     pub(crate) source: Vec<u8>,
     /// Something to say on standard error before the compiler's own words.
     pub(crate) notice: Vec<u8>,
+    /// Whether a job whose files are all the client's sees files of this server's beside them.
+    pub(crate) is_merged: bool,
     /// What the compiler may have read.
     pub(crate) reads: Reads,
     /// The job's directory, if it has one. Last, so that it is removed when nothing else uses it.
@@ -217,6 +219,7 @@ impl Preparation<'_> {
             dependencies: places.dependencies,
             source: base_name(self.command.source()).to_vec(),
             notice: Vec::new(),
+            is_merged: false,
             reads: Reads::Toolchain,
             job: Some(job),
         };

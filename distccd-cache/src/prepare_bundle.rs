@@ -28,7 +28,7 @@ use crate::view::detect::Namespaces;
 use crate::view::layers::{Beneath, Layers, MemoryBytes, Spots, check_own};
 use crate::view::meeting::Meetings;
 use crate::view::skeleton::Skeleton;
-use crate::view::terrain::{place_of, system_directories};
+use crate::view::terrain::{Place, place_of, system_directories};
 use crate::workshop::Shared;
 
 /// A job whose files are named by digest. All of it is the client's word, read but not judged.
@@ -46,6 +46,8 @@ pub struct BundleJob {
     pub table: Arc<Table>,
     /// Its files.
     pub manifest: Manifest,
+    /// Paths of the table that it does not use and must not see, see [`crate::results`].
+    pub hidden: Vec<Vec<u8>>,
 }
 
 /// Gives the verified bytes of a digest, or `None` when they are no longer known.
@@ -97,6 +99,8 @@ struct Laid {
     own_copies: HashSet<Vec<u8>>,
     /// The directory for temporary files, as the compiler is to know it.
     temp_dir: PathBuf,
+    /// Whether a directory shows the client's files and this server's.
+    is_merged: bool,
 }
 
 impl Preparation<'_> {
@@ -142,6 +146,7 @@ impl Preparation<'_> {
             dependencies: laid.places.dependencies,
             source: base_name(self.command.source()).to_vec(),
             notice: Vec::new(),
+            is_merged: laid.is_merged,
             reads: Reads::Manifest(ManifestReads {
                 tenancy: laid.tenancy,
                 used: Arc::clone(&self.used),
@@ -177,8 +182,9 @@ impl Preparation<'_> {
         };
         let own: Vec<&Entry> = self.job.manifest.own.iter().collect();
         self.write_all(&mut tree, &own)?;
-        if tenancy.is_none() {
-            self.write_used(&mut tree, |_| true)?;
+        match &tenancy {
+            None => self.write_used(&mut tree, |_| true)?,
+            Some(_) => self.hide(&mut tree)?,
         }
         let temp = tree.make_dirs(b"/tmp")?;
         let places = self.place(&mut tree, &temp)?;
@@ -199,7 +205,20 @@ impl Preparation<'_> {
             tenancy,
             own_copies: HashSet::new(),
             temp_dir: PathBuf::from("/tmp"),
+            is_merged: false,
         })
+    }
+
+    /// Hides what the job must not see.
+    fn hide(&self, tree: &mut Tree) -> Result<(), JobError> {
+        for path in &self.job.hidden {
+            if !tree.hide(path)? {
+                let path = String::from_utf8_lossy(path);
+                let why = format!("{path} cannot be hidden from a job that does not use it");
+                return Err(JobError::Unsuited(why));
+            }
+        }
+        Ok(())
     }
 
     fn enter_grove(&self) -> Result<Tenancy, Failure> {
@@ -259,6 +278,9 @@ impl Preparation<'_> {
                 is_directory,
             ));
         }
+        laid.is_merged = places
+            .iter()
+            .any(|place| matches!(place, Place::Merge { .. }));
         let spots = match (&laid.tenancy, &laid.dir) {
             (Some(tenancy), _) => tenancy.spots(),
             (None, Some(dir)) => Spots::below(dir.path()),
@@ -314,6 +336,7 @@ impl Preparation<'_> {
             places,
             tenancy: None,
             own_copies,
+            is_merged: true,
         })
     }
 

@@ -21,7 +21,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use protocol::lzo::LzoError;
 use protocol::tree::{EntryContent, FORCING_FILE, TreeEntry};
 use protocol::tree_path::{TreePath, TreePathError};
-use rustix::fs::{Mode, OFlags, ResolveFlags, Timespec, Timestamps};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps};
 
 /// Caps on what one job may use of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,6 +180,8 @@ pub(crate) enum Planned {
     File(Vec<u8>, Vec<u8>, i64),
     /// A link and its target.
     Link(Vec<u8>, Vec<u8>),
+    /// Nothing, whatever lies beneath.
+    Absent(Vec<u8>),
 }
 
 /// The client's files, laid out below a job's root.
@@ -248,6 +250,15 @@ impl Tree {
     /// What a child is to make.
     pub(crate) fn take_plan(&mut self) -> Vec<Planned> {
         std::mem::take(&mut self.plan)
+    }
+
+    /// Plans that nothing is seen at a path, whatever lies beneath; `false` where the tree itself has something.
+    pub(crate) fn hide(&mut self, path: &[u8]) -> Result<bool, TreeError> {
+        if self.has(path) || self.make_dirs(parent_of(path))? != parent_of(path) {
+            return Ok(false);
+        }
+        self.plan.push(Planned::Absent(path.to_vec()));
+        Ok(true)
     }
 
     /// A child has made what was planned; this is its root.
@@ -631,7 +642,7 @@ impl Tree {
         read_capped(file, cap).map(Some)
     }
 
-    /// The names of what is in a directory now.
+    /// The names of what is in a directory now, without the marks of an overlay for what is hidden or was removed.
     pub(crate) fn list(&self, real: &[u8]) -> io::Result<Vec<Vec<u8>>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let Some(fd) = self.open(real, flags)? else {
@@ -639,8 +650,10 @@ impl Tree {
         };
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::new(fd)? {
-            let name = entry?.file_name().to_bytes().to_vec();
-            if name != b"." && name != b".." {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes().to_vec();
+            let is_mark = entry.file_type() == FileType::CharacterDevice;
+            if name != b"." && name != b".." && !is_mark {
                 names.push(name);
             }
         }

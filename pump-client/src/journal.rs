@@ -1,5 +1,5 @@
-//! One line a job, for `pump`'s summary: `time_ms mode host status reason source answer why`, separated by tabs. `answer` is `hit`, `miss` or `none`
-//! where a server said how it came to its answer, with `why` in its words.
+//! One line a job, for `pump`'s summary: `time_ms mode host status reason source answer why`, separated by tabs. The last two are there
+//! where a server said how it came to its answer: `hit`, `miss` or `none`, and why in its words.
 //!
 //! Written only when `PUMPHOUSE_JOURNAL` names the file; one `O_APPEND` write, so that lines of parallel jobs do not
 //! mix. Owns no state.
@@ -60,12 +60,10 @@ impl Entry<'_> {
         put_field(&mut line, self.reason.as_bytes());
         line.push(b'\t');
         put_field(&mut line, self.source);
-        let (answer, why) = match self.answer {
-            None => ("", ""),
-            Some(note) => (word(note.fate), note.text.as_str()),
-        };
-        let _ = write!(line, "\t{answer}\t");
-        put_field(&mut line, why.as_bytes());
+        if let Some(note) = self.answer {
+            let _ = write!(line, "\t{}\t", word(note.fate));
+            put_field(&mut line, note.text.as_bytes());
+        }
         line.push(b'\n');
         line
     }
@@ -120,10 +118,7 @@ mod tests {
             source: b"x\ty.c",
             answer: None,
         };
-        assert_eq!(
-            entry.encode(7),
-            b"7\tlocal\tlocalhost\t3\ta b c\tx y.c\t\t\n"
-        );
+        assert_eq!(entry.encode(7), b"7\tlocal\tlocalhost\t3\ta b c\tx y.c\n");
         let note = Note {
             fate: Fate::Compiled,
             text: "a.h\thas changed".to_owned(),

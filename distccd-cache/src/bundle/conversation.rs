@@ -155,10 +155,20 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
     }
 
     /// Gets what is lacking, compiles and replies.
-    async fn compile(&mut self, peer: &str, mut work: Work, plan: Plan) -> Result<Done, Failure> {
+    async fn compile(
+        &mut self,
+        peer: &str,
+        mut work: Work,
+        mut plan: Plan,
+    ) -> Result<Done, Failure> {
         let settings = &self.house.settings;
         for _ in 0..ATTEMPTS {
             let pins = self.blobs(&work.offer, &work.table).await?;
+            let (shelf, workshop) = (Arc::clone(&self.shelf), settings.workshop.clone());
+            let (asked, mut planned) = (work.clone(), plan.clone());
+            let look = move || (asked.hidden(&shelf, &workshop, &mut planned), planned);
+            let (hidden, planned) = off_thread(look).await?;
+            plan = planned;
             let slot = tokio::select! {
                 slot = self.house.slots.acquire() => slot,
                 () = self.frames.left() => return Err(Failure::ClientLeft),
@@ -172,7 +182,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
             };
             let finished = settings
                 .workshop
-                .run_bundle(work.job(), &work.compiler, content, cancelled)
+                .run_bundle(work.job(hidden), &work.compiler, content, cancelled)
                 .await;
             drop(slot);
             match finished {

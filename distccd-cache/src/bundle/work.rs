@@ -20,7 +20,7 @@ use protocol::tree_path::TreePath;
 
 use crate::failure::Cached;
 use crate::job::{BundleJob, Finished};
-use crate::results::{Offered, Plan, Results};
+use crate::results::{Offered, Plan};
 use crate::shelf::Shelf;
 use crate::table::Table;
 use crate::workshop::Workshop;
@@ -41,8 +41,9 @@ pub(super) struct Work {
 
 impl Work {
     /// What the workshop needs.
-    pub(super) fn job(&self) -> BundleJob {
+    pub(super) fn job(&self, hidden: Vec<Vec<u8>>) -> BundleJob {
         BundleJob {
+            hidden,
             argv: self.argv.clone(),
             cwd: self.setting.cwd.clone(),
             system_directories: self.setting.platform.system_directories.clone(),
@@ -68,9 +69,9 @@ impl Work {
         let kept = match (plan, &shelf.results) {
             (Plan::Not(reason), _) => Err(reason.clone()),
             (Plan::Keep(_), None) => Err("results are not kept here".to_owned()),
-            (Plan::Keep(named), Some(results)) => self
-                .check(shelf, results, workshop, &finished)
-                .map(|()| (named, results)),
+            (Plan::Keep(named), Some(results)) => {
+                finished.is_fit_to_keep(workshop).map(|()| (named, results))
+            }
         };
         let reply = BundleReply {
             note: Note::default(),
@@ -103,19 +104,23 @@ impl Work {
         }
     }
 
-    /// Whether a result can be kept; if not, why not.
-    fn check(
+    /// What is to be hidden from the job so that its result is one for everybody; where that cannot be done the plan is changed. Blocks on the disk.
+    pub(super) fn hidden(
         &self,
         shelf: &Arc<Shelf>,
-        results: &Results,
         workshop: &Workshop,
-        finished: &Finished,
-    ) -> Result<(), String> {
-        finished.is_fit_to_keep(workshop)?;
+        plan: &mut Plan,
+    ) -> Vec<Vec<u8>> {
+        let (Plan::Keep(_), Some(results)) = (&plan, &shelf.results) else {
+            return Vec::new();
+        };
         let content = contents(shelf, workshop, &self.offer, &self.table);
-        match self.offered(&[]).doubt(results, content) {
-            Some(doubt) => Err(doubt),
-            None => Ok(()),
+        match self.offered(&[]).hidden(results, content) {
+            Ok(hidden) => hidden,
+            Err(reason) => {
+                *plan = Plan::Not(reason);
+                Vec::new()
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use protocol::bundle::setting::Setting;
 use protocol::command_line::CommandLine;
 use protocol::identity::Identity;
 
+use super::hide::Wanted;
 use super::key::{Door, Ingredients, Input, What};
 use super::plan::Plan;
 use super::shelf::Results;
@@ -76,28 +77,37 @@ impl Offered<'_> {
         then(&CommandLine::parse(self.argv), &ingredients)
     }
 
-    /// Why the result is not kept after all, now that all contents are here: one of them mentions the time, or reads files by itself.
-    pub(crate) fn doubt(
+    /// What is to be hidden from the job, so that its result is one for everybody, now that all contents are here.
+    ///
+    /// # Errors
+    /// Why the result cannot be kept: a content mentions the time, or reads or looks for files that nobody can tell.
+    pub(crate) fn hidden(
         &self,
         results: &Results,
         content: impl Fn(&Digest) -> std::io::Result<Option<Vec<u8>>>,
-    ) -> Option<String> {
+    ) -> Result<Vec<Vec<u8>>, String> {
+        let line = CommandLine::parse(self.argv);
+        let mut wanted = Wanted::of(&line);
         let used = self.entries();
         let used = used.iter().map(|entry| &**entry);
         for entry in self.manifest.own.iter().chain(used) {
             let Content::File { digest, .. } = &entry.content else {
                 continue;
             };
-            match results.mentions(digest, || content(digest)) {
-                Ok(Some(found)) if found.is_nothing() => {}
+            match results.content(digest, || content(digest)) {
+                Ok(Some(found)) if found.mentions.is_nothing() => wanted.add(&found.probes),
                 Ok(Some(found)) => {
-                    return Some(format!("{} mentions {}", entry.path, found.words()));
+                    return Err(format!(
+                        "{} mentions {}",
+                        entry.path,
+                        found.mentions.words()
+                    ));
                 }
-                Ok(None) => return Some(format!("{} has gone meanwhile", entry.path)),
-                Err(error) => return Some(format!("{} cannot be read: {error}", entry.path)),
+                Ok(None) => return Err(format!("{} has gone meanwhile", entry.path)),
+                Err(error) => return Err(format!("{} cannot be read: {error}", entry.path)),
             }
         }
-        None
+        wanted.hidden(self.manifest, self.table)
     }
 
     /// The table's entries that the job uses, in the order of their paths.

@@ -16,8 +16,11 @@ pub(crate) mod key;
 mod place;
 mod suitable;
 
-// What contents mention that makes a result depend on more than its inputs.
+// What contents mention that makes a result depend on more than its inputs, and what they look for.
+mod contents;
+mod hide;
 mod mentions;
+mod probes;
 
 // What this server's own headers are, for jobs that are compiled with them.
 mod own_headers;

@@ -64,7 +64,9 @@ impl Requested<'_> {
         let own_headers = self.own_headers(results, line, door, &path, workshop)?;
         let cwd = request.cwd.as_deref().unwrap_or_default();
         let inputs = self.inputs();
-        if let Some(path) = leading_out(&inputs, results, workshop) {
+        if door == Door::Tree
+            && let Some(path) = leading_out(&inputs, results, workshop)
+        {
             return Err(unwatched(&path));
         }
         let environment = workshop.environment(&[]);
@@ -174,9 +176,11 @@ impl Requested<'_> {
                 continue;
             };
             let path = String::from_utf8_lossy(input.path);
-            match results.mentions(&Digest::of(bytes), || Ok(unpack(bytes))) {
-                Ok(Some(found)) if found.is_nothing() => {}
-                Ok(Some(found)) => return Some(format!("{path} mentions {}", found.words())),
+            match results.content(&Digest::of(bytes), || Ok(unpack(bytes))) {
+                Ok(Some(found)) if found.mentions.is_nothing() => {}
+                Ok(Some(found)) => {
+                    return Some(format!("{path} mentions {}", found.mentions.words()));
+                }
                 _ => return Some(format!("{path} cannot be unpacked")),
             }
         }
@@ -230,15 +234,15 @@ fn is_unwatched(path: &[u8], results: &Results, workshop: &Workshop) -> bool {
     is_shown(path, workshop) && !results.own_headers.covers(path)
 }
 
-/// The place of the first link by which a job comes to something of this server's that nobody watches.
+/// The first place at which a job may come to something of this server's that nobody watches.
 fn leading_out(inputs: &[Input<'_>], results: &Results, workshop: &Workshop) -> Option<Vec<u8>> {
-    let links = inputs.iter().filter_map(|input| match input.what {
+    let mut places = inputs.iter().filter_map(|input| match input.what {
         What::Link(target) => Some(joined(parent_of(input.path), target)),
+        // Where the client and this server both have files, a job may see both.
+        What::Wire(_) => Some(input.path.to_vec()),
         _ => None,
     });
-    links
-        .into_iter()
-        .find(|target| is_unwatched(target, results, workshop))
+    places.find(|target| is_unwatched(target, results, workshop))
 }
 
 /// Whether a job may see something of this server's at a path.

@@ -11,8 +11,8 @@ use protocol::bundle::digest::Digest;
 use protocol::bundle::reply::BundleReply;
 use tokio::time::timeout;
 
+use super::contents::{Content, Contents};
 use super::explain::Explanations;
-use super::mentions::{Known, Mentions};
 use super::own_headers::OwnHeaders;
 use super::plan::Named;
 use crate::store::{Claim, Store, Ticket};
@@ -59,7 +59,7 @@ pub struct Tally {
 #[derive(Debug)]
 pub(crate) struct Results {
     store: Store,
-    known: Known,
+    contents: Contents,
     pub(crate) own_headers: OwnHeaders,
     pub(crate) explanations: Explanations,
     hits: AtomicU64,
@@ -74,7 +74,7 @@ impl Results {
     pub(crate) fn new(store: Store) -> Self {
         Self {
             store,
-            known: Known::default(),
+            contents: Contents::default(),
             own_headers: OwnHeaders::default(),
             explanations: Explanations::default(),
             hits: AtomicU64::new(0),
@@ -168,12 +168,12 @@ impl Results {
         self.not_kept.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What a content mentions; `content` reads it when nobody did before. `None` when it cannot be read any more.
-    pub(crate) fn mentions(
+    /// What is known of a content; `content` reads it when nobody did before. `None` when it cannot be read any more.
+    pub(crate) fn content(
         &self,
         digest: &Digest,
         content: impl FnOnce() -> io::Result<Option<Vec<u8>>>,
-    ) -> io::Result<Option<Mentions>> {
-        self.known.of(digest, content)
+    ) -> io::Result<Option<Arc<Content>>> {
+        self.contents.of(digest, content)
     }
 }

@@ -260,6 +260,7 @@ pub(crate) fn root_overlay(
                 content,
                 modified,
             },
+            Planned::Absent(path) => MountStep::Absent(below(&path)?),
             Planned::Link(path, target) => MountStep::Link {
                 path: below(&path)?,
                 target: c_string(OsString::from_vec(target))?,

@@ -117,6 +117,7 @@ impl Session {
                 dead: Default::default(),
                 own,
             },
+            hidden: Vec::new(),
         }
     }
 }

@@ -1,0 +1,160 @@
+//! The daemon's numbers in the text form that Prometheus reads, at `/metrics` of the statistics port. Owns nothing but the form.
+//!
+//! Source of the form: "Exposition formats" in the Prometheus documentation (text, version 0.0.4).
+
+use std::fmt::Write as _;
+
+use crate::results::Tally;
+use crate::statistics::{Ending, Snapshot};
+use crate::store::Statistics as Stored;
+
+/// What the statistics port says of the type of this text.
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4";
+
+/// All that is told.
+#[derive(Debug)]
+pub(crate) struct Numbers<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    /// Compiles that may run at a time, and those that do.
+    pub(crate) slots: (usize, usize),
+    pub(crate) store: Option<&'a Stored>,
+    pub(crate) results: Option<&'a Tally>,
+}
+
+/// Endings by the words of the log, which scripts know.
+const ENDINGS: [Ending; 7] = [
+    Ending::CompileOk,
+    Ending::CompileError,
+    Ending::CompileTimeout,
+    Ending::ClientDisconnected,
+    Ending::BadRequest,
+    Ending::Overload,
+    Ending::Other,
+];
+
+/// The text.
+pub(crate) fn render(numbers: &Numbers<'_>) -> String {
+    let mut page = Page(String::new());
+    let snapshot = numbers.snapshot;
+    page.counter(
+        "connections_total",
+        "Connections that were accepted.",
+        snapshot.accepted,
+    );
+    page.head("endings_total", "counter", "Connections by how they ended.");
+    for ending in ENDINGS {
+        let label = format!("{{ending=\"{}\"}}", ending.word().to_ascii_lowercase());
+        page.value("endings_total", &label, snapshot.endings[ending as usize]);
+    }
+    let (slots, busy) = numbers.slots;
+    page.gauge("slots", "Compiles that may run at a time.", slots as u64);
+    page.gauge("slots_busy", "Compiles that run now.", busy as u64);
+    if let Some(store) = numbers.store {
+        page.gauge("store_blobs", "Files in the store.", store.blobs);
+        page.gauge("store_bytes", "Room that they take on disk.", store.bytes);
+        page.counter("store_puts_total", "Files that clients sent.", store.puts);
+        page.counter("store_put_bytes_total", "Their bytes.", store.put_bytes);
+        page.counter(
+            "store_uploads_shared_total",
+            "Times that a job waited for another's upload of the same file.",
+            store.claims_shared,
+        );
+        page.counter(
+            "store_evicted_total",
+            "Files and results removed for lack of room.",
+            store.evicted,
+        );
+        page.counter(
+            "store_damaged_total",
+            "Files and results that were found damaged, and removed.",
+            store.damaged,
+        );
+    }
+    if let Some(results) = numbers.results {
+        let help = "Jobs by what became of their result: given again, kept, not kept.";
+        page.head("results_total", "counter", help);
+        page.value("results_total", "{fate=\"hit\"}", results.hits);
+        page.value("results_total", "{fate=\"kept\"}", results.kept);
+        page.value("results_total", "{fate=\"not_kept\"}", results.not_kept);
+        page.counter(
+            "results_waited_total",
+            "Hits that waited for another client's compile of the same.",
+            results.waited,
+        );
+        page.counter(
+            "results_hit_bytes_total",
+            "Bytes of results that were given again.",
+            results.hit_bytes,
+        );
+    }
+    page.0
+}
+
+struct Page(String);
+
+// Writing to a String does not fail.
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(
+            self.0,
+            "# HELP distccd_{name} {help}\n# TYPE distccd_{name} {kind}"
+        );
+    }
+
+    fn value(&mut self, name: &str, label: &str, value: u64) {
+        let _ = writeln!(self.0, "distccd_{name}{label} {value}");
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, "counter", help);
+        self.value(name, "", value);
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, "gauge", help);
+        self.value(name, "", value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_a_comment_or_a_number_with_a_name() {
+        let mut snapshot = Snapshot {
+            accepted: 9,
+            ..Snapshot::default()
+        };
+        snapshot.endings[Ending::CompileError as usize] = 3;
+        let results = Tally {
+            hits: 5,
+            ..Tally::default()
+        };
+        let text = render(&Numbers {
+            snapshot: &snapshot,
+            slots: (4, 1),
+            store: Some(&Stored::default()),
+            results: Some(&results),
+        });
+        let mut known = Vec::new();
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# TYPE ") {
+                known.push(rest.split(' ').next().expect("a name").to_owned());
+            } else if !line.starts_with("# HELP ") {
+                let (name, value) = line.rsplit_once(' ').expect("two words");
+                let name = name.split('{').next().expect("a name");
+                assert_eq!(known.last().map(String::as_str), Some(name), "{line}");
+                assert!(value.parse::<u64>().is_ok(), "{line}");
+            }
+        }
+        for line in [
+            "distccd_connections_total 9",
+            "distccd_endings_total{ending=\"compile_error\"} 3",
+            "distccd_slots_busy 1",
+            "distccd_results_total{fate=\"hit\"} 5",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! A hunt for wrong hits: one thing at a time changes at random (a byte of a file, an option, a header in another's place, a header that comes earlier on the
+//! path, the compiler, the directory, a variable), the job goes to a daemon that keeps results, and what comes back must be what the local compiler makes.
+//!
+//! `PUMPHOUSE_HUNT=20000 cargo test --release --test wrong_hits -- --nocapture` runs that many trials; `PUMPHOUSE_HUNT_SEED` chooses others.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::Command;
+use support::{Client, Daemon, IncludeServer, Maker, run, scratch, write_tree};
+
+/// Trials when nobody says how many: enough to come by every kind of change.
+const TRIALS: usize = 250;
+
+/// Small numbers of random look.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap() % limit
+    }
+
+    fn one<'a, T>(&mut self, list: &'a [T]) -> &'a T {
+        &list[self.below(list.len())]
+    }
+}
+
+/// What a header may hold; `N` is a number that changes.
+const HEADERS: [&str; 9] = [
+    "#define V N\n",
+    "#pragma once\n#define V (N + 1)\n",
+    "#ifndef G\n#define G\n#define V N\n#endif\n",
+    "#if __has_include(\"opt.h\")\n#include \"opt.h\"\n#define V (OPT + N)\n#else\n#define V N\n#endif\n",
+    "#include \"../common.h\"\n#define V (COMMON + N)\n",
+    "#ifdef X\n#define V (X + N)\n#else\n#define V N\n#endif\n",
+    "static const char *where_N = __FILE__;\n#define V ((int)sizeof where_N + N)\n",
+    "#define V (__COUNTER__ + N)\n",
+    "static int unused_N;\n#define V (__LINE__ + N)\n",
+];
+
+/// Options, of which some at a time are there, in some order.
+const OPTIONS: [&str; 14] = [
+    "-O1",
+    "-O2",
+    "-g",
+    "-DX=3",
+    "-DX=4",
+    "-UX",
+    "-Wall",
+    "-Iinc1",
+    "-Iinc2",
+    "-iquote inc3",
+    "-include common.h",
+    "-fPIC",
+    "-DS=\"a b\"",
+    "-fno-common",
+];
+
+/// Where a header may stand.
+const PLACES: [&str; 8] = [
+    "h.h",
+    "inc1/h.h",
+    "inc2/h.h",
+    "inc3/h.h",
+    "opt.h",
+    "inc1/opt.h",
+    "inc2/opt.h",
+    "common.h",
+];
+
+/// One copy of the project.
+struct Copy {
+    root: PathBuf,
+    dice: Dice,
+    options: Vec<&'static str>,
+    compiler: &'static str,
+    epoch: Option<&'static str>,
+}
+
+impl Copy {
+    fn new(root: PathBuf, seed: u64) -> Self {
+        write_tree(
+            &root,
+            &[
+                ("common.h", "#define COMMON 7\n"),
+                ("h.h", "#define V 1\n"),
+                ("inc1/unused.h", ""),
+                ("inc2/h.h", "#define V 2\n"),
+                ("inc3/unused.h", ""),
+                ("a.c", SOURCE),
+            ],
+        );
+        Self {
+            root,
+            dice: Dice(seed | 1),
+            options: vec!["-O1", "-Iinc2"],
+            compiler: "gcc",
+            epoch: None,
+        }
+    }
+
+    /// Changes one thing.
+    fn change(&mut self) -> String {
+        match self.dice.below(12) {
+            0..=2 => {
+                let option = *self.dice.one(&OPTIONS);
+                match self.options.iter().position(|known| *known == option) {
+                    Some(at) => _ = self.options.remove(at),
+                    None => {
+                        let at = self.dice.below(self.options.len() + 1);
+                        self.options.insert(at, option);
+                    }
+                }
+                format!("option {option}")
+            }
+            3 if self.options.len() > 1 => {
+                let (one, other) = (
+                    self.dice.below(self.options.len()),
+                    self.dice.below(self.options.len()),
+                );
+                self.options.swap(one, other);
+                "the order of the options".to_owned()
+            }
+            4 => {
+                self.compiler = *self.dice.one(&["gcc", "g++", "cc"]);
+                format!("compiler {}", self.compiler)
+            }
+            5 => {
+                self.epoch = *self.dice.one(&[None, Some("1"), Some("86400")]);
+                format!("SOURCE_DATE_EPOCH {:?}", self.epoch)
+            }
+            6 => {
+                let (one, other) = (*self.dice.one(&PLACES), *self.dice.one(&PLACES));
+                let (one, other) = (self.root.join(one), self.root.join(other));
+                let aside = self.root.join("aside");
+                let _ = fs::rename(&one, &aside);
+                let _ = fs::rename(&other, &one);
+                let _ = fs::rename(&aside, &other);
+                format!("{one:?} and {other:?} change places")
+            }
+            7 => {
+                let place = self.root.join(self.dice.one(&PLACES));
+                let _ = fs::remove_file(&place);
+                format!("{place:?} is gone")
+            }
+            8 => {
+                let place = self.root.join(self.dice.one(&PLACES));
+                let _ = fs::remove_file(&place);
+                let target = *self.dice.one(&["h.h", "../h.h", "../inc2/h.h", "common.h"]);
+                symlink(target, &place).unwrap();
+                format!("{place:?} is a link to {target}")
+            }
+            9 => {
+                let number = self.dice.below(3);
+                let text = SOURCE.replace("return V", &format!("return V + {number}"));
+                fs::write(self.root.join("a.c"), text).unwrap();
+                "the source".to_owned()
+            }
+            _ => {
+                let place = *self.dice.one(&PLACES);
+                let text = self.dice.one(&HEADERS);
+                let text = text.replace('N', &self.dice.below(3).to_string());
+                let text = match place.rsplit('/').next() {
+                    Some("opt.h") => format!("#define OPT {}\n", self.dice.below(3)),
+                    Some("common.h") => format!("#define COMMON {}\n", self.dice.below(3)),
+                    _ => text,
+                };
+                let path = self.root.join(place);
+                let _ = fs::remove_file(&path);
+                fs::write(&path, text).unwrap();
+                format!("{place} is written")
+            }
+        }
+    }
+
+    fn words(&self) -> Vec<String> {
+        let mut words = vec![self.compiler.to_owned()];
+        for option in &self.options {
+            // A value with a blank is one word; an option with its value is two.
+            match option.split_once(' ') {
+                Some((name, value)) if !option.contains('"') => {
+                    words.extend([name.to_owned(), value.to_owned()]);
+                }
+                _ => words.push((*option).to_owned()),
+            }
+        }
+        words.extend("-MD -c a.c -o a.o".split(' ').map(str::to_owned));
+        words
+    }
+
+    fn outcome(&self, command: &mut Command) -> Outcome {
+        for name in ["a.o", "a.d"] {
+            let _ = fs::remove_file(self.root.join(name));
+        }
+        match self.epoch {
+            Some(epoch) => command.env("SOURCE_DATE_EPOCH", epoch),
+            None => command.env_remove("SOURCE_DATE_EPOCH"),
+        };
+        let output = run(command.current_dir(&self.root));
+        Outcome {
+            object: fs::read(self.root.join("a.o")).ok(),
+            dependencies: fs::read(self.root.join("a.d")).ok(),
+            success: output.status.success(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+const SOURCE: &str =
+    "#include <stddef.h>\n#include \"h.h\"\n#include <h.h>\nint f(void) { return V; }\n";
+
+/// What a compile left.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    object: Option<Vec<u8>>,
+    dependencies: Option<Vec<u8>>,
+    success: bool,
+    stderr: String,
+}
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn a_result_is_what_the_local_compiler_makes_whatever_changed() {
+    let trials = setting("PUMPHOUSE_HUNT").map_or(TRIALS, |trials| trials as usize);
+    let seed = setting("PUMPHOUSE_HUNT_SEED").unwrap_or(20_261_130);
+    let dir = scratch();
+    let daemon = Daemon::start_with(Maker::Ours, dir.path(), &[], &["--log-level", "notice"]);
+    let include_server = IncludeServer::start(dir.path());
+    let hosts = format!("127.0.0.1:{}/8,cpp,lzo", daemon.port);
+    let client = |protocols: &str| {
+        Client::new(Maker::Ours, dir.path(), &hosts)
+            .with("DISTCC_NO_REWRITE_CROSS", "1")
+            .with("PUMPHOUSE_STOCK_PROTOCOLS", protocols)
+            .with("DISTCC_FALLBACK", "1")
+            .with_include_server(&include_server.socket)
+    };
+    let clients = [client("0"), client("0"), client("1")];
+    // Two copies, so that results are asked for from another place than they were made in.
+    let mut copies = [
+        Copy::new(
+            dir.path().join("one"),
+            seed.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        ),
+        Copy::new(
+            dir.path().join("other/place"),
+            seed.wrapping_mul(0xbf58_476d_1ce4_e5b9),
+        ),
+    ];
+    let mut dice = Dice(seed.wrapping_mul(0x94d0_49bb_1331_11eb) | 1);
+    let mut compared = 0;
+    for trial in 0..trials {
+        let copy = dice.below(copies.len());
+        let copy = &mut copies[copy];
+        let what = copy.change();
+        let words = copy.words();
+        let local = copy.outcome(Command::new(&words[0]).args(&words[1..]));
+        let client = &clients[dice.below(clients.len())];
+        let remote = copy.outcome(&mut client.command(&copy.root, &words));
+        assert_eq!(
+            local.success, remote.success,
+            "trial {trial}: {what}: {words:?}\n{}",
+            remote.stderr
+        );
+        assert!(
+            local.object == remote.object && local.dependencies == remote.dependencies,
+            "trial {trial}, seed {seed}: after {what}: {words:?} in {:?} gave another object or dependency file",
+            copy.root
+        );
+        compared += usize::from(local.success);
+        if trial % 1000 == 999 {
+            let log = daemon.log_text();
+            let (hits, misses) = (
+                log.matches(" hit: ").count(),
+                log.matches(" miss (").count(),
+            );
+            eprintln!(
+                "{} trials: {compared} objects compared, {hits} hits, {misses} misses",
+                trial + 1
+            );
+        }
+    }
+    let log = daemon.log_text();
+    let hits = log.matches(" hit: ").count();
+    eprintln!("{trials} trials: {compared} objects compared, {hits} hits");
+    assert!(
+        hits * 20 > trials,
+        "{hits} hits in {trials} trials prove little"
+    );
+}
