@@ -181,17 +181,16 @@ fn run(options: Options) -> Result<u8, StartError> {
         None => runtime
             .block_on(inetd::serve(house, end))
             .map_err(system("use standard input")),
-        Some(listeners) => runtime
-            .block_on(serve_network(
-                house,
-                listeners,
-                jobs,
-                starting,
-                options.log_stderr,
-                end,
-            ))
-            .map(|()| 0)
-            .map_err(system("use the listening socket")),
+        Some(listeners) => {
+            let to_stderr = options.log_stderr;
+            let serving = serve_network(house, listeners, jobs, starting, to_stderr, end);
+            // On a thread that serves connections: this one would have to be woken for each client, to wake another.
+            let served = runtime.block_on(runtime.spawn(serving));
+            served
+                .unwrap_or_else(|ended| Err(io::Error::other(ended)))
+                .map(|()| 0)
+                .map_err(system("use the listening socket"))
+        }
     };
     // A thread may be blocked in reading standard input for ever; it has nothing left to do.
     runtime.shutdown_background();
@@ -234,6 +233,18 @@ struct Prepared {
     pid_file: Option<PidFile>,
 }
 
+/// Processors for which one thread serves connections. It only passes messages on: what takes time, or waits for the disk, is done on threads of
+/// their own. Each further one would be woken in vain whenever another finds work.
+const PROCESSORS_PER_THREAD: usize = 8;
+
+fn runtime() -> io::Result<Runtime> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(processors.div_ceil(PROCESSORS_PER_THREAD))
+        .enable_all()
+        .build()
+}
+
 /// From here on the process has threads.
 fn prepare(
     options: &Options,
@@ -244,7 +255,7 @@ fn prepare(
     jobs: usize,
     is_inetd: bool,
 ) -> Result<Prepared, StartError> {
-    let runtime = Runtime::new().map_err(system("start threads"))?;
+    let runtime = runtime().map_err(system("start threads"))?;
     let end = {
         let _inside = runtime.enter();
         End::new().map_err(system("watch for signals"))?
@@ -330,7 +341,7 @@ async fn serve_network(
     jobs: usize,
     starting: Starting,
     keep_stderr: bool,
-    end: impl Future<Output = ()>,
+    end: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let to_async = |listener: TcpListener| {
         listener.set_nonblocking(true)?;
