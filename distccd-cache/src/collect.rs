@@ -1,5 +1,6 @@
 //! From a compiler that ended to the reply: reads the outputs and refuses those that may be wrong. Owns no state.
 
+use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt;
 
 use protocol::reply::Reply;
@@ -122,13 +123,15 @@ fn refuse_server_path(run: &Run, output: &[u8]) -> Result<(), JobError> {
 }
 
 /// Where a name in a dependency file is.
-fn named(run: &Run, name: Vec<u8>, root: &[u8]) -> Named {
+fn named<'a>(run: &Run, name: Cow<'a, [u8]>, root: &[u8]) -> Named<'a> {
     if name.first() != Some(&b'/') {
-        return Named::Client([run.cwd.as_slice(), b"/", &name].concat());
+        return Named::Client([run.cwd.as_slice(), b"/", &name].concat().into());
     }
     match (run.view, name.strip_prefix(root)) {
         (View::Namespace, _) => Named::Client(name),
-        (View::Rewrite, Some(rest)) if rest.first() == Some(&b'/') => Named::Client(rest.to_vec()),
+        (View::Rewrite, Some(rest)) if rest.first() == Some(&b'/') => {
+            Named::Client(rest.to_vec().into())
+        }
         (View::Rewrite, _) => Named::Server(name),
     }
 }
@@ -136,7 +139,7 @@ fn named(run: &Run, name: Vec<u8>, root: &[u8]) -> Named {
 /// Refuses what was read and is neither the client's nor the toolchain's. Gives back the latter.
 fn check_toolchain_reads(
     run: &Run,
-    names: Vec<Vec<u8>>,
+    names: Vec<Cow<'_, [u8]>>,
     root: &[u8],
 ) -> Result<Vec<Vec<u8>>, JobError> {
     let mut own_reads = Vec::new();

@@ -1,5 +1,6 @@
 //! What a bundle job's compiler may have read: what its manifest names. Owns that list, and the job's stay in its grove.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -23,11 +24,11 @@ pub(crate) struct ManifestReads {
 }
 
 /// Where a name in a dependency file is.
-pub(crate) enum Named {
+pub(crate) enum Named<'a> {
     /// At this path of the client's, which may go through links.
-    Client(Vec<u8>),
+    Client(Cow<'a, [u8]>),
     /// On this machine, in the rewriting view.
-    Server(Vec<u8>),
+    Server(Cow<'a, [u8]>),
 }
 
 impl ManifestReads {
@@ -35,10 +36,10 @@ impl ManifestReads {
     ///
     /// # Errors
     /// [`JobError::UnexpectedFile`] for the first file that the manifest does not name.
-    pub(crate) fn check(
+    pub(crate) fn check<'a>(
         &self,
         tree: &Tree,
-        names: impl Iterator<Item = Named>,
+        names: impl Iterator<Item = Named<'a>>,
     ) -> Result<(), JobError> {
         match &self.tenancy {
             None => self.check_with(tree, names, &|_| None),
@@ -46,14 +47,15 @@ impl ManifestReads {
         }
     }
 
-    fn check_with(
+    fn check_with<'a>(
         &self,
         tree: &Tree,
-        names: impl Iterator<Item = Named>,
+        names: impl Iterator<Item = Named<'a>>,
         file: &dyn Fn(&[u8]) -> Option<u32>,
     ) -> Result<(), JobError> {
         let named = |path: &[u8]| {
-            tree.has_file(path) || file(path).is_some_and(|index| self.used.contains(index))
+            // Most are the table's.
+            file(path).is_some_and(|index| self.used.contains(index)) || tree.has_file(path)
         };
         // Most of what is read lies in a few directories.
         let mut directories: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
@@ -63,7 +65,7 @@ impl ManifestReads {
                 Named::Server(path) if self.is_own_copy(&path) => continue,
                 Named::Server(path) => return Err(unexpected(&path)),
             };
-            if named(&path) || path == b"/dev/null" {
+            if named(&path) || *path == *b"/dev/null" {
                 continue;
             }
             let dir = parent_of(&path);

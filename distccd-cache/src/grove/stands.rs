@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
 use protocol::bundle::entry::{Content, Entry};
 
 use crate::tree::{Links, TreeError, is_below, link_target, parent_of};
@@ -46,7 +47,8 @@ pub(super) struct Gone {
 /// See the module's text.
 #[derive(Debug)]
 pub(super) struct Stands {
-    at: HashMap<Vec<u8>, Stand>,
+    /// A thousand paths are looked up for each job. They are the client's, who harms itself alone if it makes them collide.
+    at: HashMap<Vec<u8>, Stand, RandomState>,
     /// Of the client and of the server; shared with running jobs, so it is copied when it changes.
     links: Arc<Links>,
 }
@@ -59,7 +61,7 @@ impl Stands {
         links: Links,
     ) -> Self {
         let mut stands = Self {
-            at: HashMap::new(),
+            at: HashMap::default(),
             links: Arc::default(),
         };
         stands.at.insert(b"/".to_vec(), fixed_directory());
