@@ -239,7 +239,7 @@ pub(crate) fn start(launch: &Launch) -> Result<Child, StartError> {
         // Until the child takes a copy: what it opens before that is ours.
         flags |= libc::CLONE_FILES;
     }
-    let mut stack = vec![0u128; STACK_BYTES / 16];
+    let mut stack = Box::<[u128]>::new_uninit_slice(STACK_BYTES / 16);
     let mut pidfd: c_int = -1;
     // SAFETY: the stack's end is 16-byte aligned and the block outlives the child's use of it, because CLONE_VFORK
     // suspends this thread until the child has called exec or ended; so do `errand` and `launch`. All signals are

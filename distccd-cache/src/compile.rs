@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use protocol::wait_status::WaitStatus;
@@ -27,14 +28,13 @@ pub(crate) enum End {
     Disconnected,
 }
 
-/// Waits for a compiler. Whatever happens, also when this future is dropped, the compiler and all that it started in
-/// its session (in a namespace: all that it started) have ended when this has.
+/// Waits for a compiler. Whatever happens, the compiler and all that it started in its session (in a namespace: all that it started) have ended
+/// when this future, or what came of it, is dropped.
 pub(crate) async fn watch(
     child: Child,
     lifetime: Option<Duration>,
     cancelled: impl Future,
-) -> io::Result<(End, Usage)> {
-    let mut child = child;
+) -> io::Result<Watched> {
     let exited = child.exited()?;
     let too_long = async {
         match lifetime {
@@ -55,9 +55,22 @@ pub(crate) async fn watch(
         // Whether it ended in time or not: what is left is killed below.
         let _ = tokio::time::timeout(GRACE, exited.readable()).await;
     }
-    // Also after a normal end: nothing of the job stays behind.
-    let (status, usage) = tokio::task::spawn_blocking(move || child.end()).await?;
-    Ok((stopped.unwrap_or(End::Exited(status)), usage))
+    Ok(Watched { child, stopped })
+}
+
+/// A compiler that ended, or is to be stopped.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    child: Child,
+    stopped: Option<End>,
+}
+
+impl Watched {
+    /// Waits until nothing of the compiler is left, also after a normal end.
+    pub(crate) fn end(mut self) -> (End, Usage) {
+        let (status, usage) = self.child.end();
+        (self.stopped.unwrap_or(End::Exited(status)), usage)
+    }
 }
 
 /// The three standard streams of a compiler: nothing to read, and files of the job to write to.
@@ -65,6 +78,49 @@ pub(crate) async fn watch(
 pub(crate) struct Streams {
     stdout: File,
     stderr: File,
+    /// Where they go if nothing was written.
+    blank: Option<Arc<Blank>>,
+}
+
+/// Files without a name to which nothing was ever written, for the next jobs: a disk takes longer to make one than for all else that a job needs
+/// of it, and most compilers have nothing to say.
+#[derive(Debug, Default)]
+pub(crate) struct Blank(Mutex<Vec<[File; 2]>>);
+
+/// How many pairs are kept.
+const BLANK_KEPT: usize = 64;
+
+impl Blank {
+    /// Streams in one of these, or in new files in a directory. Only for compilers of which nothing is left when they have ended.
+    pub(crate) fn streams(self: &Arc<Self>, dir: &Path) -> io::Result<Streams> {
+        let kept = self.lock().pop();
+        let [stdout, stderr] = match kept {
+            Some(kept) => kept,
+            None => [tempfile::tempfile_in(dir)?, tempfile::tempfile_in(dir)?],
+        };
+        Ok(Streams {
+            stdout,
+            stderr,
+            blank: Some(Arc::clone(self)),
+        })
+    }
+
+    /// Takes files back. What a compiler may have done to its descriptors is undone.
+    fn keep(&self, files: [&File; 2]) -> io::Result<()> {
+        for file in files {
+            rustix::fs::fcntl_setfl(file, rustix::fs::OFlags::empty())?;
+        }
+        let files = [files[0].try_clone()?, files[1].try_clone()?];
+        let mut kept = self.lock();
+        if kept.len() < BLANK_KEPT {
+            kept.push(files);
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<[File; 2]>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Streams {
@@ -81,14 +137,7 @@ impl Streams {
         Ok(Self {
             stdout: create("stdout")?,
             stderr: create("stderr")?,
-        })
-    }
-
-    /// Makes files without a name in a directory.
-    pub(crate) fn unnamed(dir: &Path) -> io::Result<Self> {
-        Ok(Self {
-            stdout: tempfile::tempfile_in(dir)?,
-            stderr: tempfile::tempfile_in(dir)?,
+            blank: None,
         })
     }
 
@@ -101,12 +150,23 @@ impl Streams {
         ])
     }
 
-    /// What was written: standard output, standard error.
-    pub(crate) fn read(&self, cap: u64) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    /// What was written: standard output, standard error. The compiler has ended.
+    pub(crate) fn read(&mut self, cap: u64) -> io::Result<(Vec<u8>, Vec<u8>)> {
         let read = |mut file: &File| {
             io::Seek::rewind(&mut file)?;
-            crate::tree::read_capped(file.try_clone()?, cap)
+            match file.metadata()?.len() {
+                0 => Ok(Vec::new()),
+                size => crate::tree::read_capped(file, size, cap),
+            }
         };
-        Ok((read(&self.stdout)?, read(&self.stderr)?))
+        let written = (read(&self.stdout)?, read(&self.stderr)?);
+        if let Some(blank) = self.blank.take()
+            && written.0.is_empty()
+            && written.1.is_empty()
+        {
+            // Without descriptors to spare there will be new files.
+            let _ = blank.keep([&self.stdout, &self.stderr]);
+        }
+        Ok(written)
     }
 }

@@ -13,7 +13,7 @@ use protocol::request::Request;
 use protocol::wait_status::WaitStatus;
 
 use crate::collect::collect;
-use crate::compile::{self, End};
+use crate::compile::{self, End, Watched};
 use crate::prepare::{Run, Start, prepare};
 use crate::prepare_bundle::prepare_bundle;
 use crate::refusal::io_at;
@@ -129,32 +129,34 @@ impl Workshop {
         (start, run): (Start, Run),
         cancelled: impl Future,
     ) -> Result<Finished, JobError> {
-        let (end, usage) = match start {
+        let lifetime = self.shared.settings.job_lifetime;
+        let watched = match start {
             Start::Running(child) => {
-                compile::watch(child, self.shared.settings.job_lifetime, cancelled)
-                    .await
-                    .map_err(io_at("waiting for the compiler"))?
+                let watched = compile::watch(child, lifetime, cancelled).await;
+                Some(watched.map_err(io_at("waiting for the compiler"))?)
             }
-            Start::NoCompiler => (
-                End::Exited(WaitStatus::exited(ExitCode::CompilerMissing.code())),
-                Usage::default(),
-            ),
+            Start::NoCompiler => None,
         };
+        let view = run.view.name();
+        let (source, is_merged) = (run.source.clone(), run.is_merged);
+        let output_bytes = self.shared.settings.limits.output_bytes;
+        let (end, usage, collected) = blocking(move || {
+            let no_compiler = End::Exited(WaitStatus::exited(ExitCode::CompilerMissing.code()));
+            let (end, usage) = watched.map_or((no_compiler, Usage::default()), Watched::end);
+            let status = match end {
+                End::Exited(status) => status,
+                End::TimedOut => WaitStatus::exited(ExitCode::Timeout.code()),
+                End::Disconnected => WaitStatus::exited(ExitCode::Gone.code()),
+            };
+            Ok((end, usage, collect(run, status, output_bytes)?))
+        })
+        .await?;
         let outcome = match end {
             End::Exited(status) if status.success() => CompileOutcome::Ok,
             End::Exited(_) => CompileOutcome::Error,
             End::TimedOut => CompileOutcome::TimedOut,
             End::Disconnected => CompileOutcome::Disconnected,
         };
-        let status = match end {
-            End::Exited(status) => status,
-            End::TimedOut => WaitStatus::exited(ExitCode::Timeout.code()),
-            End::Disconnected => WaitStatus::exited(ExitCode::Gone.code()),
-        };
-        let view = run.view.name();
-        let (source, is_merged) = (run.source.clone(), run.is_merged);
-        let output_bytes = self.shared.settings.limits.output_bytes;
-        let collected = blocking(move || collect(run, status, output_bytes)).await?;
         Ok(Finished {
             reply: collected.reply,
             side: collected.side,

@@ -105,10 +105,9 @@ impl OwnFiles {
         if !before.is_file() {
             return None;
         }
-        let again = file.try_clone().ok()?;
-        let content = read_capped(file, LARGEST).ok()?;
+        let content = read_capped(&file, before.len(), LARGEST).ok()?;
         let digest = Digest::of(&content);
-        let after = again.metadata().ok()?;
+        let after = file.metadata().ok()?;
         if stamp(&before) == stamp(&after) && is_old(&after) {
             let mut known = lock();
             if known.len() >= KEPT {

@@ -126,7 +126,7 @@ impl Preparation<'_> {
         };
         let streams = match &laid.dir {
             Some(dir) => Streams::create(dir.path()),
-            None => Streams::unnamed(&self.shared.settings.temp_dir),
+            None => self.shared.blank.streams(&self.shared.settings.temp_dir),
         };
         let streams = streams.map_err(io_at("making files for the compiler's words"))?;
         let launching = Launching {

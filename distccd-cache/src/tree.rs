@@ -11,7 +11,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -636,10 +636,11 @@ impl Tree {
             return Ok(None);
         };
         let file = std::fs::File::from(fd);
-        if !file.metadata()?.is_file() {
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
             return Ok(None);
         }
-        read_capped(file, cap).map(Some)
+        read_capped(&file, metadata.len(), cap).map(Some)
     }
 
     /// The names of what is in a directory now, without the marks of an overlay for what is hidden or was removed.
@@ -702,9 +703,8 @@ pub(crate) fn link_target(path: &TreePath, target: &[u8]) -> Result<(Vec<u8>, Ve
     Ok((normal, leads_to))
 }
 
-/// Reads a whole file, or fails when it has more than `cap` bytes.
-pub(crate) fn read_capped(mut file: std::fs::File, cap: u64) -> io::Result<Vec<u8>> {
-    let size = file.metadata()?.len();
+/// Reads the rest of a file, or fails when that is more than `cap` bytes. `size` is what the file has, if nobody writes to it.
+pub(crate) fn read_capped(file: &std::fs::File, size: u64, cap: u64) -> io::Result<Vec<u8>> {
     let too_large = || {
         io::Error::new(
             io::ErrorKind::FileTooLarge,
@@ -714,14 +714,16 @@ pub(crate) fn read_capped(mut file: std::fs::File, cap: u64) -> io::Result<Vec<u
     if size > cap {
         return Err(too_large());
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-    Read::by_ref(&mut file)
-        .take(cap + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > cap {
-        Err(too_large())
-    } else {
-        Ok(bytes)
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_add(1));
+    // In one call if it has the size that it should have, and one more for the end.
+    loop {
+        bytes.reserve(1);
+        match rustix::io::read(file, rustix::buffer::spare_capacity(&mut bytes)) {
+            Ok(0) => return Ok(bytes),
+            Ok(_) if bytes.len() as u64 > cap => return Err(too_large()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ pub use crate::grove::GroveLimits;
 pub use crate::own_files::OwnFiles;
 pub use crate::tree::JobLimits;
 
+use crate::compile::Blank;
 use crate::grove::Groves;
 use crate::rewrite::Families;
 use crate::view::detect::{self, Namespaces};
@@ -106,6 +107,8 @@ pub(crate) struct Shared {
     pub(crate) terrains: Terrains,
     /// What is known of the server's own files.
     pub(crate) own_files: OwnFiles,
+    /// Files for the next compilers' words.
+    pub(crate) blank: Arc<Blank>,
 }
 
 impl Workshop {
@@ -152,6 +155,7 @@ impl Workshop {
                 groves,
                 terrains: Terrains::default(),
                 own_files: OwnFiles::default(),
+                blank: Arc::default(),
             }),
         })
     }

@@ -13,8 +13,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::exchange::{Exchange, broken, unsuited};
 use crate::failure::Failure;
+use crate::shelf::Shelf;
 use crate::store::{Claim, Pins, Ticket, Waiter};
 use crate::table::Table;
+use crate::workshop::Workshop;
 
 /// How long a job waits for another client's uploads before it asks its own client for the same: nobody can hold others up by being slow.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -108,40 +110,22 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
         }
         let shelf = Arc::clone(&self.shelf);
         let workshop = self.house.settings.workshop.clone();
-        let look = move || {
-            let rows = table.entries(doubtful.into_iter());
-            let indexed = rows.iter().map(|(index, entry)| (Some(*index), &**entry));
-            let own = offer.manifest.own.iter().map(|entry| (None, entry));
-            let files: Vec<(Option<u32>, &Entry, Digest)> = indexed
-                .chain(own)
-                .filter_map(|(index, entry)| match entry.content {
-                    Content::File { digest, .. } => Some((index, entry, digest)),
-                    _ => None,
-                })
-                .collect();
-            // First, so that nothing goes while it is looked for.
-            let pins = shelf.store.pin(files.iter().map(|(_, _, digest)| digest.0));
-            let mut lack = Lack::of(pins);
-            for (index, entry, digest) in files {
-                let own = entry.system && workshop.own_files().has(entry.path.as_bytes(), &digest);
-                let claim = match own || shelf.store.contains(&digest.0) {
-                    true => None,
-                    false => shelf.store.claim(digest.0),
-                };
-                match (claim, index) {
-                    (Some(Claim::Mine(ticket)), _) => lack.mine.push(ticket),
-                    (Some(Claim::Theirs(waiter)), _) => lack.theirs.push((digest, waiter)),
-                    (None, Some(index)) => table.set_provided(index, true),
-                    (None, None) => {}
-                }
-            }
-            lack
-        };
-        tokio::task::spawn_blocking(look)
-            .await
-            .map_err(Failure::Reply)
+        let own = &offer.manifest.own;
+        let is_quick =
+            doubtful.is_empty() && own.len() <= QUICK && !own.iter().any(|own| own.system);
+        let look = move || Lack::look(&shelf, &workshop, &offer, &table, doubtful);
+        match is_quick {
+            true => Ok(look()),
+            false => tokio::task::spawn_blocking(look)
+                .await
+                .map_err(Failure::Reply),
+        }
     }
 }
+
+/// How many files are looked for where the connection is served: a warm job has its source, which memory mostly knows of; a call to the store's disk
+/// at most for each.
+const QUICK: usize = 4;
 
 /// What a job lacks.
 struct Lack {
@@ -153,6 +137,43 @@ struct Lack {
 }
 
 impl Lack {
+    /// Looks for the entries that are in doubt, and the job's own files.
+    fn look(
+        shelf: &Shelf,
+        workshop: &Workshop,
+        offer: &Offer,
+        table: &Table,
+        doubtful: Vec<u32>,
+    ) -> Self {
+        let rows = table.entries(doubtful.into_iter());
+        let indexed = rows.iter().map(|(index, entry)| (Some(*index), &**entry));
+        let own = offer.manifest.own.iter().map(|entry| (None, entry));
+        let files: Vec<(Option<u32>, &Entry, Digest)> = indexed
+            .chain(own)
+            .filter_map(|(index, entry)| match entry.content {
+                Content::File { digest, .. } => Some((index, entry, digest)),
+                _ => None,
+            })
+            .collect();
+        // First, so that nothing goes while it is looked for.
+        let pins = shelf.store.pin(files.iter().map(|(_, _, digest)| digest.0));
+        let mut lack = Self::of(pins);
+        for (index, entry, digest) in files {
+            let own = entry.system && workshop.own_files().has(entry.path.as_bytes(), &digest);
+            let claim = match own || shelf.store.contains(&digest.0) {
+                true => None,
+                false => shelf.store.claim(digest.0),
+            };
+            match (claim, index) {
+                (Some(Claim::Mine(ticket)), _) => lack.mine.push(ticket),
+                (Some(Claim::Theirs(waiter)), _) => lack.theirs.push((digest, waiter)),
+                (None, Some(index)) => table.set_provided(index, true),
+                (None, None) => {}
+            }
+        }
+        lack
+    }
+
     fn of(pins: Pins) -> Self {
         Self {
             mine: Vec::new(),

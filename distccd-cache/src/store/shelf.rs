@@ -473,10 +473,9 @@ fn read_all(file: &mut File, found: &Found) -> Result<Vec<u8>, String> {
     if found.size > MAX_BLOB {
         return Err(format!("its {} bytes are more than a blob has", found.size));
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(found.size).unwrap_or(0));
-    // No more than its size: a file that grows meanwhile is no blob, and its digest says so.
-    file.take(found.size)
-        .read_to_end(&mut bytes)
+    // No more than its size, in one call: a file that grows or shrinks meanwhile is no blob, and its digest says so.
+    let mut bytes = vec![0; usize::try_from(found.size).unwrap_or(0)];
+    file.read_exact(&mut bytes)
         .map_err(|error| format!("it cannot be read: {error}"))?;
     Ok(bytes)
 }
