@@ -1,8 +1,9 @@
 //! What a warm job of the bundle dialect costs a whole `distccd` outside the compiler:
-//! `daemon-cost [--dir DIR] [--headers N] [--jobs N] [--at-once N] [--functions N] [--new-sources] [--no-follow] [--distccd PROGRAM]`.
+//! `daemon-cost [--dir DIR] [--headers N] [--jobs N] [--at-once N] [--functions N] [--new-sources] [--no-follow] [--distccd PROGRAM]
+//! [--option WORD]...`
 //!
 //! Starts the daemon beside this program on a free port, and is its client: one table of headers, all used by one unit, offered again and again with
-//! gcc to compile it. Prints the CPU time of a job in the daemon's process, with all its threads, and in the child before it becomes the compiler
+//! gcc to compile it, each time with another `-D`, so that no kept result serves. Prints the CPU time of a job in the daemon's process, with all its threads, and in the child before it becomes the compiler
 //! (in a second round, because the ptrace of scripts/bench-wire/before-exec.c costs the daemon time, too).
 
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use protocol::bundle::BUNDLE_VERSION;
 use protocol::bundle::block::{Codec, Codecs};
 use protocol::bundle::digest::Digest;
 use protocol::bundle::entry::{Content, Entry, Name};
@@ -43,6 +45,8 @@ struct Arguments {
     new_sources: bool,
     follow: bool,
     distccd: PathBuf,
+    /// Further options of the daemon.
+    options: Vec<String>,
 }
 
 fn arguments() -> Result<Arguments, Failure> {
@@ -57,6 +61,7 @@ fn arguments() -> Result<Arguments, Failure> {
         new_sources: false,
         follow: true,
         distccd: beside.unwrap_or(Path::new("")).join("distccd"),
+        options: Vec::new(),
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -69,6 +74,7 @@ fn arguments() -> Result<Arguments, Failure> {
             "--functions" => found.functions = value()?.parse()?,
             "--new-sources" => found.new_sources = true,
             "--no-follow" => found.follow = false,
+            "--option" => found.options.push(value()?),
             "--distccd" => found.distccd = value()?.into(),
             _ => return Err(format!("no such option: {word}").into()),
         }
@@ -220,7 +226,7 @@ impl Unit {
         let (_, own) = split_words(&words, is_own);
         let offer = encode_offer(Codecs::ALL, &Digest::of(&self.setting), &own, &said);
         let mut bytes = Vec::new();
-        put_token(&mut bytes, Tag::BNDL, 1);
+        put_token(&mut bytes, Tag::BNDL, BUNDLE_VERSION);
         put_frame(&mut bytes, Tag::OFFR, &offer);
         Ok(bytes)
     }
@@ -335,6 +341,7 @@ impl Daemon {
                 "--log-file",
             ])
             .arg(dir.path().join("log"))
+            .args(&arguments.options)
             .env("TMPDIR", dir.path())
             .env("DISTCC_CMDLIST", dir.path().join("list"))
             .stdin(Stdio::null())
