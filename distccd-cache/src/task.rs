@@ -18,7 +18,7 @@ use crate::house::House;
 use crate::job::Finished;
 use crate::log::shown;
 use crate::reply::{log_cost, off_thread, send};
-use crate::results::{Entrance, Kept, Named, Plan, Requested, Results};
+use crate::results::{Begun, Entrance, Kept, Named, Plan, Requested, Results};
 use crate::shelf::Shelf;
 use crate::statistics::Ending;
 use crate::workshop::Workshop;
@@ -54,20 +54,20 @@ impl Task {
                 .await;
         };
         let asked = bundle::compilers::identify(house, &shelf, &self.request.argv, &self.compiler);
-        let (plan, identity) = match asked.await? {
+        let ((plan, begun), identity) = match asked.await? {
             Ok(identity) => (self.plan(house, &results, &identity).await?, Some(identity)),
-            Err(why) => (Plan::Not(why), None),
+            Err(why) => ((Plan::Not(why), None), None),
         };
-        let _flight = match &plan {
-            Plan::Not(_) => None,
-            Plan::Keep(named) => tokio::select! {
-                entrance = results.enter(named) => match entrance {
+        let _flight = match (&plan, begun) {
+            (Plan::Keep(named), Some(begun)) => tokio::select! {
+                entrance = results.enter(named, begun) => match entrance {
                     Entrance::Hit(kept) => return self.give_again(house, peer, &kept, writer).await,
                     Entrance::Miss(flight) => Some(flight),
                 },
                 () = left(reader) => return Err(Failure::ClientLeft),
                 () = house.stopping() => return Err(Failure::Stopping),
             },
+            _ => None,
         };
         let finished = self.compile(house, reader).await?;
         let kept = self.keep(house, &results, plan, identity, finished);
@@ -154,16 +154,21 @@ impl Task {
         })
     }
 
-    /// What is to become of the result.
+    /// What is to become of the result, and a first look for it.
     async fn plan(
         &self,
         house: &House,
         results: &Arc<Results>,
         identity: &Arc<Identity>,
-    ) -> Result<Plan, Failure> {
+    ) -> Result<(Plan, Option<Begun>), Failure> {
         let (task, identity) = (self.clone(), Arc::clone(identity));
         let (results, workshop) = (Arc::clone(results), house.settings.workshop.clone());
-        off_thread(move || task.requested(&identity).plan(&results, &workshop)).await
+        off_thread(move || {
+            let plan = task.requested(&identity).plan(&results, &workshop);
+            let begun = results.begin(&plan);
+            (plan, begun)
+        })
+        .await
     }
 
     /// Keeps the result of a compile if it may be.

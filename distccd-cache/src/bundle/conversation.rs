@@ -121,17 +121,23 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
             return self.compile(peer, work, plan).await;
         };
         let (asked, workshop) = (work.clone(), settings.workshop.clone());
-        let plan = off_thread(move || asked.plan(&workshop)).await?;
+        let kept = Arc::clone(&results);
         // Before anything is uploaded: what was done before costs its client one round trip.
-        let _flight = match &plan {
-            Plan::Not(_) => None,
-            Plan::Keep(named) => tokio::select! {
-                entrance = results.enter(named) => match entrance {
+        let (plan, begun) = off_thread(move || {
+            let plan = asked.plan(&workshop);
+            let begun = kept.begin(&plan);
+            (plan, begun)
+        })
+        .await?;
+        let _flight = match (&plan, begun) {
+            (Plan::Keep(named), Some(begun)) => tokio::select! {
+                entrance = results.enter(named, begun) => match entrance {
                     Entrance::Hit(kept) => return self.give_again(peer, work, kept).await,
                     Entrance::Miss(flight) => Some(flight),
                 },
                 () = self.frames.left() => return Err(Failure::ClientLeft),
             },
+            _ => None,
         };
         self.compile(peer, work, plan).await
     }

@@ -28,4 +28,4 @@ mod own_headers;
 pub(crate) use bundle::Offered;
 pub(crate) use plan::{Named, Plan};
 pub(crate) use request::Requested;
-pub(crate) use shelf::{Entrance, Kept, Results, Tally};
+pub(crate) use shelf::{Begun, Entrance, Kept, Results, Tally};

@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use super::contents::{Content, Contents};
 use super::explain::Explanations;
 use super::own_headers::OwnHeaders;
-use super::plan::Named;
-use crate::store::{Claim, Store, Ticket};
+use super::plan::{Named, Plan};
+use crate::store::{Claim, Store, Ticket, Waiter};
 
 /// How long a job waits for the same job of another client before it compiles by itself.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -23,6 +23,17 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// A result as it was kept: a reply of the bundle dialect behind its note, in zstd.
 #[derive(Debug)]
 pub(crate) struct Kept(pub(crate) Vec<u8>);
+
+/// What a first look for a result came to.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    /// It is there.
+    Found(Kept),
+    /// It is not, and others wait for this job.
+    Mine(Ticket),
+    /// It is not, and another job is at it.
+    Theirs(Waiter),
+}
 
 /// What becomes of a job whose result may be kept.
 #[derive(Debug)]
@@ -110,28 +121,35 @@ impl Results {
             })
     }
 
-    /// The same, after waiting for another job that is making it; the right to make it when nobody is.
-    pub(crate) async fn enter(self: &Arc<Self>, named: &Named) -> Entrance {
-        if let Some(kept) = self.found(named).await {
-            return self.hit(kept, false);
-        }
-        let ticket = match self.store.flights().claim(named.first().0) {
-            Claim::Mine(ticket) => ticket,
-            Claim::Theirs(waiter) => {
-                // Whatever came of it: either there is a result now, or this job does not wait again.
-                let _ = timeout(PATIENCE, waiter.wait()).await;
-                return match self.found(named).await {
-                    Some(kept) => self.hit(kept, true),
-                    None => Entrance::Miss(Flight { _ticket: None }),
-                };
-            }
+    /// A first look, if the result may be kept, with the right to make it when nobody is at it. Blocks on the disk.
+    pub(crate) fn begin(&self, plan: &Plan) -> Option<Begun> {
+        let Plan::Keep(named) = plan else {
+            return None;
         };
-        // The result may have come between the look and the claim.
-        match self.found(named).await {
-            Some(kept) => self.hit(kept, false),
-            None => Entrance::Miss(Flight {
+        let claim = self.store.flights().claim(named.first().0);
+        // With the claim in hand: another job's result may have come just before.
+        Some(match (self.look(named), claim) {
+            (Some(kept), _) => Begun::Found(kept),
+            (None, Claim::Mine(ticket)) => Begun::Mine(ticket),
+            (None, Claim::Theirs(waiter)) => Begun::Theirs(waiter),
+        })
+    }
+
+    /// What comes of a first look, after waiting for another job that is making the result.
+    pub(crate) async fn enter(self: &Arc<Self>, named: &Named, begun: Begun) -> Entrance {
+        match begun {
+            Begun::Found(kept) => self.hit(kept, false),
+            Begun::Mine(ticket) => Entrance::Miss(Flight {
                 _ticket: Some(ticket),
             }),
+            Begun::Theirs(waiter) => {
+                // Whatever came of it: either there is a result now, or this job does not wait again.
+                let _ = timeout(PATIENCE, waiter.wait()).await;
+                match self.found(named).await {
+                    Some(kept) => self.hit(kept, true),
+                    None => Entrance::Miss(Flight { _ticket: None }),
+                }
+            }
         }
     }
 
