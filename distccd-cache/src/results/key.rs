@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
+use foldhash::quality::RandomState;
 use protocol::bundle::digest::Digest;
 use protocol::identity::Identity;
 
@@ -107,34 +108,56 @@ pub(crate) fn result_key(ingredients: &Ingredients<'_>, root: Option<&[u8]>) -> 
             }
             What::File(digest, modified) => {
                 key.number(2);
-                key.0.update(&digest.0);
+                key.plain(&digest.0);
                 key.number(twins.first(digest, modified, at));
             }
             What::Wire(bytes) => {
                 key.number(3);
-                key.0.update(Digest::of(bytes).0.as_slice());
+                key.plain(&Digest::of(bytes).0);
             }
         }
         key.option(input.name);
     }
-    Digest(*key.0.finalize().as_bytes())
+    key.finish()
 }
 
 /// Strings and numbers, each with its length, so that no two lists have the same bytes.
-struct Key(blake3::Hasher);
+struct Key {
+    hasher: blake3::Hasher,
+    /// What comes next: a hasher takes many bytes at once several times as fast as piece by piece.
+    next: Vec<u8>,
+}
+
+/// Bytes for the hasher at once.
+const AT_ONCE: usize = 32 << 10;
 
 impl Key {
     fn new() -> Self {
-        Self(blake3::Hasher::new_derive_key(CONTEXT))
+        Self {
+            hasher: blake3::Hasher::new_derive_key(CONTEXT),
+            next: Vec::with_capacity(AT_ONCE + 512),
+        }
+    }
+
+    fn plain(&mut self, bytes: &[u8]) {
+        self.next.extend_from_slice(bytes);
+        if self.next.len() >= AT_ONCE {
+            self.hasher.update(&self.next);
+            self.next.clear();
+        }
+    }
+
+    fn finish(mut self) -> Digest {
+        Digest(*self.hasher.update(&self.next).finalize().as_bytes())
     }
 
     fn number(&mut self, number: u64) {
-        self.0.update(&number.to_le_bytes());
+        self.plain(&number.to_le_bytes());
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
-        self.0.update(bytes);
+        self.plain(bytes);
     }
 
     fn option(&mut self, bytes: Option<&[u8]>) {
@@ -168,7 +191,8 @@ struct Twins<'a>(HashMap<&'a Digest, Vec<(i64, usize)>>);
 
 impl<'a> Twins<'a> {
     fn among(inputs: &[Input<'a>]) -> Self {
-        let mut seen: HashMap<&Digest, usize> = HashMap::with_capacity(inputs.len());
+        let mut seen: HashMap<&Digest, usize, RandomState> =
+            HashMap::with_capacity_and_hasher(inputs.len(), RandomState::default());
         for input in inputs {
             if let What::File(digest, _) = input.what {
                 *seen.entry(digest).or_default() += 1;
