@@ -159,6 +159,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=4, metavar="N")
     parser.add_argument("--units", type=int, metavar="N", help="only N compiles of each project, spread over it")
     parser.add_argument("--view", choices=("namespace", "rewrite"), help="our daemon's view of files (default: its own choice)")
+    parser.add_argument("--results", action="store_true", help="our daemon keeps results, so that the second build compiles nothing (see bench-results.py)")
     parser.add_argument("--foreign", action="store_true", help="the server's system headers differ from the client's (wants root)")
     parser.add_argument("--flight", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--no-follow", action="store_true", help="do not ask what the daemon's children cost before they become a compiler")
@@ -172,7 +173,7 @@ def main():
     makers = {
         "plain": ways.Stock,
         "pump": ways.StockPump,
-        "ours": lambda: ways.Ours(programs, arguments.view),
+        "ours": lambda: ways.Ours(programs, arguments.view, "yes" if arguments.results else "no"),
     }
     if unknown := set(arguments.ways.split(",")) - set(makers):
         sys.exit(f"bench-wire: no way {', '.join(sorted(unknown))}; there are {', '.join(makers)}")

@@ -260,14 +260,16 @@ class Ours:
 
     name, host_options, forks_workers = "ours", ",lzo,cpp", False
 
-    def __init__(self, programs, view):
+    def __init__(self, programs, view, results="yes"):
+        """`results` is whether the daemon keeps results: with them a second build compiles nothing."""
+        self.results = results
         self.prefix, self.wrapper = [f"{programs}/distcc"], [f"{programs}/pump"]
         self.daemon, self.daemon_environment = f"{programs}/distccd", {"PUMPHOUSE_VIEW": view} if view else {}
         said = subprocess.run([self.daemon, "--help"], capture_output=True, text=True).stdout
         self.keeps = "--cache-dir" in said
 
     def daemon_options(self, store):
-        return ["--cache-dir", store] if self.keeps else []
+        return ["--cache-dir", store, "--cache-results", self.results] if self.keeps else []
 
     def environment(self, state):
         return {"PUMPHOUSE_JOURNAL": os.path.join(state, "journal")}
