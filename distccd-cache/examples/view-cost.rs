@@ -1,7 +1,7 @@
-//! What a warm bundle job costs this server outside the compiler: `view-cost [--dir DIR] [--headers N] [--jobs N] [--plain] [--gcc]`.
+//! What a warm bundle job costs this server outside the compiler: `view-cost [--dir DIR] [--headers N] [--jobs N] [--plain] [--open] [--gcc]`.
 //!
 //! Lays a table of headers once, then runs jobs that use all of it, and prints the CPU time of a job in the daemon's process and in the child, the
-//! latter with a compiler that does nothing (its start alone is printed beside it), or with gcc, which includes them all.
+//! latter with a compiler that does nothing (its start alone is printed beside it), or with gcc, which includes them all. `--open` is without the sandbox.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use distccd_cache::job::{BundleJob, Finished};
 use distccd_cache::table::Table;
-use distccd_cache::workshop::{ViewPolicy, Workshop, WorkshopSettings};
+use distccd_cache::workshop::{SandboxPolicy, ViewPolicy, Workshop, WorkshopSettings};
 use protocol::bundle::digest::Digest;
 use protocol::bundle::entry::{Content, Entry, Name};
 use protocol::bundle::manifest::Manifest;
@@ -22,6 +22,7 @@ struct Arguments {
     headers: u32,
     jobs: u32,
     plain: bool,
+    open: bool,
     gcc: bool,
 }
 
@@ -31,6 +32,7 @@ fn arguments() -> Result<Arguments, String> {
         headers: 1200,
         jobs: 200,
         plain: false,
+        open: false,
         gcc: false,
     };
     let mut words = std::env::args().skip(1);
@@ -41,6 +43,7 @@ fn arguments() -> Result<Arguments, String> {
             "--headers" => found.headers = value()?.parse().map_err(|e| format!("{e}"))?,
             "--jobs" => found.jobs = value()?.parse().map_err(|e| format!("{e}"))?,
             "--plain" => found.plain = true,
+            "--open" => found.open = true,
             "--gcc" => found.gcc = true,
             _ => return Err(format!("no such option: {word}")),
         }
@@ -142,6 +145,9 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let mut settings = WorkshopSettings::new(arguments.dir.clone());
     settings.view = ViewPolicy::Namespace;
     settings.keep_trees = !arguments.plain;
+    if arguments.open {
+        settings.sandbox.policy = SandboxPolicy::Off;
+    }
     settings.nice = 0;
     let shop = Workshop::new(settings).map_err(|error| error.to_string())?;
     println!("{}; {}", arguments.dir.display(), shop.describe());

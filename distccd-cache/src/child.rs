@@ -6,20 +6,23 @@
 //! that calls: system calls on strings that were made ready before; no allocation, no lock, no panic.
 //!
 //! The calls, in order: `setsid`, reset of signals, user and group map, `mount` private, the [`MountStep`]s,
-//! `pivot_root`, unmounting of the old root, `chdir`, rlimit, niceness, no-new-privs, `dup2` of the three streams, signal
-//! mask, `execve`.
+//! `pivot_root`, unmounting of the old root, `chdir`, no core, niceness, no-new-privs, `dup2` of the three streams, signal
+//! mask, the [`Confinement`] (control group, limits, Landlock, seccomp), `execve`.
 
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::wait_status::WaitStatus;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+use crate::confinement::{Confinement, JobCgroup, Layer};
 
 /// What may be done with the files of a mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +148,8 @@ pub(crate) struct Launch {
     pub(crate) nice: i32,
     /// `None`: it lives in the daemon's own namespaces.
     pub(crate) new_root: Option<NewRoot>,
+    /// What it may not do.
+    pub(crate) confinement: Confinement,
 }
 
 /// What a job used of the machine.
@@ -171,8 +176,10 @@ pub(crate) enum Stage {
     Root,
     /// Entering the working directory.
     Cwd,
-    /// Streams, limits and the rest.
+    /// Streams and the rest.
     Setup,
+    /// Taking rights from it.
+    Confine(Layer),
     /// Executing the program.
     Exec,
 }
@@ -186,6 +193,7 @@ pub(crate) enum Stage {
     Stage::Root => "changing the root directory".to_owned(),
     Stage::Cwd => "entering the working directory".to_owned(),
     Stage::Setup => "preparing the process".to_owned(),
+    Stage::Confine(layer) => format!("confining the process by {}", layer.name()),
     Stage::Exec => "executing the program".to_owned(),
 })]
 pub(crate) struct StartError {
@@ -273,6 +281,7 @@ pub(crate) fn start(launch: &Launch) -> Result<Child, StartError> {
         pid,
         reaped: false,
         kept,
+        _cgroup: launch.confinement.cgroup.clone(),
     };
     match errand.failure.into_inner() {
         None => Ok(child),
@@ -345,6 +354,7 @@ fn become_program(errand: &Errand<'_>) -> Result<std::convert::Infallible, Stage
         let mut none = std::mem::zeroed::<libc::sigset_t>();
         libc::sigemptyset(&mut none);
         libc::pthread_sigmask(libc::SIG_SETMASK, &none, ptr::null_mut());
+        launch.confinement.enter().map_err(Stage::Confine)?;
         libc::execve(
             launch.program.as_ptr(),
             errand.argv.as_ptr(),
@@ -546,6 +556,8 @@ pub(crate) struct Child {
     pid: libc::pid_t,
     reaped: bool,
     kept: Option<OwnedFd>,
+    /// Removed when the process is gone.
+    _cgroup: Option<Arc<JobCgroup>>,
 }
 
 impl Child {

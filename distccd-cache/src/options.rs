@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::sandbox::SandboxPolicy;
+
 /// The first two lines are stock's, for scripts that look at them; the third says who we are.
 const VERSION: &str = concat!(
     "3.4 x86_64-pc-linux-gnu\n",
@@ -160,6 +162,16 @@ pub struct Options {
     #[arg(long, value_name = "WHETHER", value_enum, default_value_t = Switch::Yes, help_heading = "Cache")]
     pub cache_results: Switch,
 
+    /// Confine compilers by namespaces, seccomp and Landlock: as far as this system can, or else not start, or not at all
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = SandboxPolicy::Auto, help_heading = "Security")]
+    pub sandbox: SandboxPolicy,
+    /// Without namespaces: let compilers read and run what is below this directory, too; may be repeated
+    #[arg(long, value_name = "DIR", help_heading = "Security")]
+    pub sandbox_read: Vec<PathBuf>,
+    /// Memory of one compile; 0 is no limit (default: three quarters of the machine's)
+    #[arg(long, value_name = "SIZE", help_heading = "Jobs", value_parser = size)]
+    pub job_memory: Option<u64>,
+
     /// When this server's compiler counts as the client's: built alike, the same by all that it says of itself, or with the same bytes
     #[arg(long, value_name = "HOW", value_enum, default_value_t = SameCompiler::Described, help_heading = "Security")]
     pub same_compiler: SameCompiler,
@@ -293,6 +305,12 @@ mod tests {
             "--sysroot=/opt",
             "--same-compiler exact",
             "--same-compiler=alike",
+            "--sandbox required",
+            "--sandbox=off",
+            "--sandbox-read /x",
+            "--sandbox-read=/x",
+            "--job-memory 4G",
+            "--job-memory=0",
             "--cache-dir /x",
             "--cache-dir=/x",
             "--cache-size 10G",
@@ -335,6 +353,8 @@ mod tests {
             "--stats-port 0",
             "--job-lifetime -1",
             "--lifetime soon",
+            "--sandbox maybe",
+            "--job-memory much",
             "--cache-size much",
             "--cache-size 5X",
             "--cache-size 99999999999T",

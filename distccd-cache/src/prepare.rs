@@ -208,7 +208,7 @@ impl Preparation<'_> {
             compiler: self.compiler,
             environment: &[],
         };
-        let launch = launching.launch(argv, cwd, &temp_dir, &streams, new_root)?;
+        let launch = launching.launch(argv, cwd, &temp_dir, &streams, (new_root, tree.root()))?;
         let run = Run {
             version: self.request.version,
             view,
@@ -279,16 +279,21 @@ impl Launching<'_> {
         }
     }
 
-    /// The process to start.
+    /// The process to start, in a root of its own or below a directory of ours.
     pub(crate) fn launch(
         &self,
         argv: Vec<Vec<u8>>,
         cwd: Vec<u8>,
         temp_dir: &Path,
         streams: &Streams,
-        new_root: Option<NewRoot>,
+        (new_root, below): (Option<NewRoot>, &Path),
     ) -> Result<Launch, Failure> {
         let settings = &self.shared.settings;
+        let sandbox = &self.shared.sandbox;
+        let confinement = match &new_root {
+            Some(_) => sandbox.in_own_root(),
+            None => sandbox.in_directory(self.compiler, below),
+        };
         let path = self.shared.program_path(self.compiler);
         let fixed = [
             (OsString::from("PATH"), path),
@@ -329,6 +334,7 @@ impl Launching<'_> {
                 .map_err(io_at("opening the compiler's streams"))?,
             nice: settings.nice,
             new_root,
+            confinement,
         })
     }
 }

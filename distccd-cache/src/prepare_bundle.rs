@@ -134,7 +134,8 @@ impl Preparation<'_> {
             compiler: self.compiler,
             environment: &self.job.environment,
         };
-        let launch = launching.launch(argv, cwd, &laid.temp_dir, &streams, new_root)?;
+        let root = (new_root, laid.tree.root());
+        let launch = launching.launch(argv, cwd, &laid.temp_dir, &streams, root)?;
         let grove = laid.tenancy.as_ref().map(Tenancy::grove);
         let run = Run {
             version: Version::Pump3,

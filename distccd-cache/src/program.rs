@@ -30,7 +30,7 @@ use crate::privileges::{self, PrivilegesError};
 use crate::service;
 use crate::shelf::{Shelf, StorePlace};
 use crate::whitelist::{Whitelist, WhitelistError};
-use crate::workshop::{ViewPolicy, Workshop, WorkshopError, WorkshopSettings};
+use crate::workshop::{SandboxSettings, ViewPolicy, Workshop, WorkshopError, WorkshopSettings};
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +64,7 @@ impl StartError {
     /// The exit code, as stock's.
     fn code(&self) -> ExitCode {
         match self {
+            Self::Workshop(WorkshopError::Sandbox(_)) => ExitCode::BadArguments,
             Self::NoGssApi(_) | Self::View(_) | Self::Environment(_) | Self::Access(_) => {
                 ExitCode::BadArguments
             }
@@ -262,6 +263,7 @@ fn prepare(
     };
     let workshop = Workshop::new(workshop_settings(options, environment, view))?;
     notice!("{}", workshop.describe());
+    notice!("{}", workshop.describe_sandbox());
     let temp_dir = &environment.temp_dir;
     let temp_dir = temp_dir
         .canonicalize()
@@ -500,8 +502,25 @@ fn workshop_settings(
         job_lifetime: (options.job_lifetime > 0).then(|| Duration::from_secs(options.job_lifetime)),
         keep_temps: environment.save_temps,
         compiler_path: environment.search_path.clone(),
+        sandbox: sandbox_settings(options, environment),
         environment: for_compilers,
         ..WorkshopSettings::new(environment.temp_dir.clone())
+    }
+}
+
+/// What the administrator named as places of compilers, they may read.
+fn sandbox_settings(options: &Options, environment: &Environment) -> SandboxSettings {
+    let paths = environment.search_path.iter();
+    let libraries = environment.for_compilers.iter();
+    let libraries = libraries.filter(|(name, _)| name == "LD_LIBRARY_PATH");
+    let lists = paths.chain(libraries.map(|(_, value)| value));
+    let mut readable: Vec<PathBuf> = lists.flat_map(std::env::split_paths).collect();
+    readable.extend(options.sysroot.clone());
+    readable.extend(options.sandbox_read.clone());
+    SandboxSettings {
+        policy: options.sandbox,
+        memory: options.job_memory,
+        readable,
     }
 }
 

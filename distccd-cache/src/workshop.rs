@@ -7,11 +7,13 @@ use std::time::Duration;
 
 pub use crate::grove::GroveLimits;
 pub use crate::own_files::OwnFiles;
+pub use crate::sandbox::{SandboxError, SandboxPolicy, SandboxSettings};
 pub use crate::tree::JobLimits;
 
 use crate::compile::Blank;
 use crate::grove::Groves;
 use crate::rewrite::Families;
+use crate::sandbox::Sandbox;
 use crate::view::detect::{self, Namespaces};
 use crate::view::terrain::Terrains;
 
@@ -50,6 +52,8 @@ pub struct WorkshopSettings {
     pub keep_trees: bool,
     /// What those trees may use.
     pub groves: GroveLimits,
+    /// How compilers are confined.
+    pub sandbox: SandboxSettings,
 }
 
 impl WorkshopSettings {
@@ -67,6 +71,7 @@ impl WorkshopSettings {
             limits: JobLimits::DEFAULT,
             keep_trees: true,
             groves: GroveLimits::DEFAULT,
+            sandbox: SandboxSettings::default(),
         }
     }
 }
@@ -85,6 +90,9 @@ pub enum WorkshopError {
     /// Namespaces were required and are refused by the system.
     #[error("the namespace view was required, but {0}")]
     NoNamespaces(detect::NamespaceError),
+    /// A sandbox was required and cannot be had.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
 }
 
 /// Where and how jobs run; made once at start, after privileges were dropped, and shared by all jobs.
@@ -109,6 +117,8 @@ pub(crate) struct Shared {
     pub(crate) own_files: OwnFiles,
     /// Files for the next compilers' words.
     pub(crate) blank: Arc<Blank>,
+    /// How compilers are confined.
+    pub(crate) sandbox: Sandbox,
 }
 
 impl Workshop {
@@ -120,19 +130,37 @@ impl Workshop {
     /// # Errors
     /// See [`WorkshopError`].
     pub fn new(mut settings: WorkshopSettings) -> Result<Self, WorkshopError> {
+        let temp_dir = settings.temp_dir.clone();
         let unusable = |source| WorkshopError::TempDir {
-            dir: settings.temp_dir.clone(),
+            dir: temp_dir.clone(),
             source,
         };
         // Mounts and prefix maps need the real, absolute name.
         let real = settings.temp_dir.canonicalize().map_err(unusable)?;
+        if settings.sandbox.policy == SandboxPolicy::Required {
+            if settings.view == ViewPolicy::Rewrite {
+                let why = "the view without namespaces is configured";
+                return Err(SandboxError(why.to_owned()).into());
+            }
+            // Also a job that they do not suit is refused then.
+            settings.view = ViewPolicy::Namespace;
+        }
         let trial = crate::tree::JobDir::create(&real, false).map_err(unusable)?;
+        let sandbox = Sandbox::new(
+            &settings.sandbox,
+            settings.limits.output_bytes,
+            settings.job_lifetime,
+        )?;
         let namespaces = match settings.view {
             ViewPolicy::Rewrite => Err(None),
             ViewPolicy::Auto => detect::try_namespaces(&trial).map_err(Some),
-            ViewPolicy::Namespace => {
-                Ok(detect::try_namespaces(&trial).map_err(WorkshopError::NoNamespaces)?)
-            }
+            ViewPolicy::Namespace => match detect::try_namespaces(&trial) {
+                Ok(found) => Ok(found),
+                Err(why) if settings.sandbox.policy == SandboxPolicy::Required => {
+                    return Err(SandboxError(why.to_string()).into());
+                }
+                Err(why) => return Err(WorkshopError::NoNamespaces(why)),
+            },
         };
         drop(trial);
         let namespaces = namespaces.map(|mut found| {
@@ -156,6 +184,7 @@ impl Workshop {
                 terrains: Terrains::default(),
                 own_files: OwnFiles::default(),
                 blank: Arc::default(),
+                sandbox,
             }),
         })
     }
@@ -188,6 +217,12 @@ impl Workshop {
         let configured = self.shared.settings.environment.iter();
         let configured = configured.filter(|(name, _)| !is_own(name));
         configured.chain(own).cloned().collect()
+    }
+
+    /// How compilers are confined and how not, as a line for the log.
+    #[must_use]
+    pub fn describe_sandbox(&self) -> String {
+        self.shared.sandbox.describe()
     }
 
     /// The view that jobs get, and why, as a line for the log.

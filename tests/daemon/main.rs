@@ -6,5 +6,7 @@ mod harness;
 mod bundles;
 mod ending;
 mod hostile;
+mod probe;
+mod sandbox;
 mod serving;
 mod start;

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::child::{self, Launch, c_string, null_streams};
+use crate::confinement::Confinement;
 
 /// How long a compiler may take to preprocess an empty file; then it does not know the option.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -76,6 +77,8 @@ impl Families {
             streams: null_streams()?,
             nice: 0,
             new_root: None,
+            // Its words are ours, and it reads nothing of a client's.
+            confinement: Confinement::default(),
         };
         let answer = match child::start(&launch) {
             Ok(mut child) => child

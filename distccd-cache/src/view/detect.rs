@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 
 use crate::child::{self, Access, MountStep, Stage, StartError};
+use crate::confinement::Confinement;
 use crate::tree::{JobDir, JobLimits, Layout, Planned, Tree, TreeError};
 use crate::view::layers::{MemoryBytes, Spots, root_overlay};
 use crate::view::namespace;
@@ -94,6 +95,7 @@ pub(crate) fn try_namespaces(job: &JobDir) -> Result<Namespaces, NamespaceError>
         streams: crate::child::null_streams()?,
         nice: 0,
         new_root: Some(plan.into_new_root()?),
+        confinement: Confinement::default(),
     };
     loop {
         let error = match child::start(&launch) {
@@ -179,6 +181,7 @@ pub(crate) fn try_root_overlay(job: &JobDir) -> Result<bool, NamespaceError> {
             root: crate::child::c_string(spots.view.clone().into_os_string())?,
             kept: Some(crate::child::c_string(spots.upper().into_os_string())?),
         }),
+        confinement: Confinement::default(),
     };
     let mut child = match child::start(&launch) {
         Ok(child) => child,

@@ -18,7 +18,7 @@ pub(crate) const TOOLCHAIN_ROOTS: [&str; 10] = [
 ];
 
 /// What of `/etc` compilers, their wrappers and the dynamic linker read.
-const ETC: [&str; 14] = [
+pub(crate) const ETC: [&str; 14] = [
     "/etc/alternatives",
     "/etc/clang",
     "/etc/debian_version",
@@ -36,7 +36,7 @@ const ETC: [&str; 14] = [
 ];
 
 /// The devices that programs take for granted.
-const DEVICES: [&str; 5] = [
+pub(crate) const DEVICES: [&str; 5] = [
     "/dev/null",
     "/dev/zero",
     "/dev/full",

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use distccd_cache::job::{CompileOutcome, JobError};
-use distccd_cache::workshop::ViewPolicy;
+use distccd_cache::workshop::{SandboxPolicy, ViewPolicy};
 
 use crate::support::{Project, TestShop, assert_same, compilers, installed};
 
@@ -134,7 +134,9 @@ fn a_file_of_the_servers_discards_the_result() {
     std::fs::write(server.path(), "int leaked;\n").expect("written");
     let source = format!("#include \"{}\"\n", server.path().display());
     let project = Project::new(&[("a.c", &source)]);
-    let shop = TestShop::new(ViewPolicy::Rewrite);
+    let shop = TestShop::with(ViewPolicy::Rewrite, |settings| {
+        settings.sandbox.policy = SandboxPolicy::Off;
+    });
     let result = shop.run(
         project.request("gcc -c a.c -o a.o"),
         Path::new("/usr/bin/gcc"),
@@ -143,15 +145,17 @@ fn a_file_of_the_servers_discards_the_result() {
         matches!(result, Err(JobError::UnexpectedFile(_))),
         "{result:?}"
     );
-    // In a namespace there is no such file.
-    let shop = TestShop::new(ViewPolicy::Namespace);
-    let finished = shop
-        .run(
-            project.request("gcc -c a.c -o a.o"),
-            Path::new("/usr/bin/gcc"),
-        )
-        .expect("a reply");
-    assert_eq!(finished.outcome, CompileOutcome::Error);
+    // In a namespace there is no such file, and the sandbox lets nobody read it.
+    for view in [ViewPolicy::Namespace, ViewPolicy::Rewrite] {
+        let shop = TestShop::new(view);
+        let finished = shop
+            .run(
+                project.request("gcc -c a.c -o a.o"),
+                Path::new("/usr/bin/gcc"),
+            )
+            .expect("a reply");
+        assert_eq!(finished.outcome, CompileOutcome::Error, "{view:?}");
+    }
 }
 
 #[test]
