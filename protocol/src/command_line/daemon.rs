@@ -11,7 +11,37 @@ use super::words::split_commas;
 impl CommandLine {
     /// Why a server must not run this command for a client, if it must not: it loads code, chooses
     /// programs, reads options from files, or writes files other than object and dependencies.
+    ///
+    /// What is refused would let a client choose what runs. What only reads or writes files by name is not: a server shows and
+    /// opens to a compiler nothing but toolchains and the job's own files.
     pub fn refused_by_server(&self) -> Option<ServerRefusal> {
+        self.words_refused().or_else(|| self.items_refused())
+    }
+
+    /// What compilers look for before they tell options from values.
+    fn words_refused(&self) -> Option<ServerRefusal> {
+        let refusal = |class, word: &Word| {
+            let word = word.clone();
+            Some(ServerRefusal { class, word })
+        };
+        let (name, words) = self.words().split_first()?;
+        if speaks_otherwise(name) {
+            return refusal(RefusedClass::OtherSyntax, name);
+        }
+        // Both expand such a word wherever it stands, also as a value and behind "--".
+        let response = |word: &&Word| word.len() > 1 && word.starts_with(b"@");
+        if let Some(word) = words.iter().find(response) {
+            return refusal(RefusedClass::ReadsOptions, word);
+        }
+        // clang's own front end and assembler, with options of their own.
+        let front_end = |word: &&Word| word.starts_with(b"-cc1");
+        match words.iter().find(front_end) {
+            Some(word) => refusal(RefusedClass::OtherSyntax, word),
+            None => None,
+        }
+    }
+
+    fn items_refused(&self) -> Option<ServerRefusal> {
         self.items().iter().find_map(|item| {
             let class = self.item_refused(item)?;
             Some(ServerRefusal {
@@ -25,9 +55,17 @@ impl CommandLine {
         if item.role == Role::ResponseFile {
             return Some(RefusedClass::ReadsOptions);
         }
+        // The preprocessor expands such words as the driver does.
+        if item.carrier.is_some() && self.bytes(item.text).starts_with(b"@") {
+            return Some(RefusedClass::ReadsOptions);
+        }
         let Some(row) = item.row else {
             // Many front end options write files; those that the table does not know may be such.
-            return (item.carrier == Some(Forward::Clang)).then_some(RefusedClass::WritesFile);
+            if item.carrier == Some(Forward::Clang) {
+                return Some(RefusedClass::WritesFile);
+            }
+            let carries = item.role == Role::Option && self.bytes(item.text).starts_with(b"-X");
+            return carries.then_some(RefusedClass::UnknownForwarded);
         };
         if row.refused.is_some() {
             return row.refused;
@@ -39,7 +77,7 @@ impl CommandLine {
             Meaning::Forward(Forward::WaCommas | Forward::Assembler) => {
                 self.assembler_refused(item)
             }
-            _ if row.spelling == "-mllvm" && loads_code(value) => Some(RefusedClass::LoadsCode),
+            _ if row.spelling == "-mllvm" => llvm_refused(value),
             _ if row.spelling == "-f"
                 && value.starts_with(b"opt-info")
                 && value.contains(&b'=') =>
@@ -63,12 +101,12 @@ impl CommandLine {
         };
         pieces.into_iter().find_map(|range| match &word[range] {
             piece if piece.starts_with(b"@") => Some(RefusedClass::ReadsOptions),
-            piece if piece.starts_with(b"-o") || piece.starts_with(b"--MD") || piece == b"-MD" => {
+            // Long options may be shortened and may have one dash.
+            piece if piece.starts_with(b"-o") || piece.starts_with(b"--M") => {
                 Some(RefusedClass::WritesFile)
             }
-            piece if piece.starts_with(b"-a") && piece.contains(&b'=') => {
-                Some(RefusedClass::WritesFile)
-            }
+            piece if piece.starts_with(b"-MD") => Some(RefusedClass::WritesFile),
+            piece if is_listing(piece) => Some(RefusedClass::WritesFile),
             _ => None,
         })
     }
@@ -132,8 +170,32 @@ impl CommandLine {
     }
 }
 
-/// True for LLVM options that load a library.
-fn loads_code(value: &[u8]) -> bool {
+/// LLVM's own options, of which there are thousands: those that load a library, and those that name files. A value without a slash can only
+/// name a file of the job's own.
+fn llvm_refused(value: &[u8]) -> Option<RefusedClass> {
     let name = value.strip_prefix(b"-").unwrap_or(value);
-    name.starts_with(b"-load") || name.starts_with(b"load")
+    let name = name.strip_prefix(b"-").unwrap_or(name);
+    match value {
+        _ if name.starts_with(b"load") => Some(RefusedClass::LoadsCode),
+        _ if value.starts_with(b"@") => Some(RefusedClass::ReadsOptions),
+        _ if value.contains(&b'/') => Some(RefusedClass::WritesFile),
+        _ => None,
+    }
+}
+
+/// The assembler's `-a=FILE`, `-al=FILE`, `--al=FILE`: a listing in a file.
+fn is_listing(piece: &[u8]) -> bool {
+    let name = piece.strip_prefix(b"-").unwrap_or(piece);
+    let name = name.strip_prefix(b"-").unwrap_or(name);
+    name.starts_with(b"a") && name.contains(&b'=')
+}
+
+/// Whether clang under this name takes the options of Microsoft's compilers. It looks at how the name ends, whatever is before and without a version.
+fn speaks_otherwise(name: &[u8]) -> bool {
+    let versionless = name
+        .iter()
+        .rposition(|byte| !(byte.is_ascii_digit() || b".-".contains(byte)));
+    let name = &name[..versionless.map_or(0, |last| last + 1)];
+    let name = name.strip_suffix(b".exe").unwrap_or(name);
+    [&b"cl"[..], b"dxc"].iter().any(|end| name.ends_with(end))
 }

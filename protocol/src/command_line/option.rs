@@ -273,6 +273,10 @@ pub enum RefusedClass {
     ReadsOptions,
     /// Writes to a place that the client chooses.
     WritesFile,
+    /// Carries words to where this table does not follow them.
+    UnknownForwarded,
+    /// Makes the compiler understand its words otherwise than this table does.
+    OtherSyntax,
 }
 
 /// Whether an option is given to the compiler when it is asked for its built-in macros and default

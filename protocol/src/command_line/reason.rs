@@ -199,6 +199,15 @@ impl fmt::Display for ServerRefusal {
             RefusedClass::Specs => write!(f, "{word} replaces the compiler's specs"),
             RefusedClass::ReadsOptions => write!(f, "{word} reads options from a file"),
             RefusedClass::WritesFile => write!(f, "{word} writes a file of the client's choice"),
+            RefusedClass::UnknownForwarded => {
+                write!(f, "{word} passes on words whose meaning is unknown here")
+            }
+            RefusedClass::OtherSyntax => {
+                write!(
+                    f,
+                    "{word} makes the compiler read its options in another way"
+                )
+            }
         }
     }
 }

@@ -79,6 +79,9 @@ pub(super) const ROWS: &[OptionRow] = &[
     row("-fproc-stat-report", Joined, Code).local(Statistics),
     row("-fprofile-", Joined, Code).local(Profile),
     row("-fprofile-abs-path", Nothing, Code),
+    row("-fprofile-note=", Joined, Code)
+        .local(Profile)
+        .refused(RefusedClass::WritesFile),
     row("-fprofile-partial-training", Nothing, Code),
     row("-fprofile-reorder-functions", Nothing, Code),
     row("-fprofile-report", Nothing, Code).local(Statistics),

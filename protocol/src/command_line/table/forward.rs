@@ -18,7 +18,10 @@ pub(super) const ROWS: &[OptionRow] = &[
     forward("-Wa,", Joined, Forward::WaCommas),
     forward("-Wl,", Joined, Forward::Linker),
     forward("-Wp,", Joined, Forward::WpCommas),
-    row("-Xanalyzer", Separate, Code).local(UnknownForwarded),
+    // It carries words for clang's front end, such as `-load`.
+    row("-Xanalyzer", Separate, Code)
+        .local(UnknownForwarded)
+        .refused(RefusedClass::UnknownForwarded),
     forward("-Xassembler", Separate, Forward::Assembler),
     forward("-Xclang", Separate, Forward::Clang),
     forward("-Xclang=", Joined, Forward::Clang),

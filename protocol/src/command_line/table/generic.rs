@@ -11,6 +11,9 @@ use Takes::{Joined, JoinedAndSeparate, JoinedOrSeparate, Long, Nothing, Separate
 pub(super) const ROWS: &[OptionRow] = &[
     row("-###", Nothing, Code).local(ShowsCommands),
     row("--all-warnings", Nothing, Warning),
+    row("--amdgpu-arch-tool=", Joined, Code)
+        .local(LocalClass::RunsProgram)
+        .refused(RefusedClass::RunsProgram),
     row("--analyze", Nothing, Code).local(LocalClass::Unsupported),
     row("--analyzer-no-default-checks", Nothing, Code),
     row("--analyzer-output", JoinedOrSeparate, Code),
@@ -29,17 +32,35 @@ pub(super) const ROWS: &[OptionRow] = &[
     row("--cuda-compile-host-device", Nothing, Code).local(SeveralCompiles),
     row("--cuda-device-only", Nothing, Code).local(SeveralCompiles),
     row("--cuda-host-only", Nothing, Code),
+    row("--cuda-path=", Joined, Code)
+        .local(LocalClass::RunsProgram)
+        .refused(RefusedClass::RunsProgram),
     row("--debug", Nothing, Meaning::Debug),
-    row("--driver-mode=", Joined, Code).local(LocalClass::Unsupported),
+    // After `--driver-mode=cl` a word such as `/clang:-fplugin=X` is an option.
+    row("--driver-mode=", Joined, Code)
+        .local(LocalClass::Unsupported)
+        .refused(RefusedClass::OtherSyntax),
+    row("--dxv-path=", Joined, Code)
+        .local(LocalClass::RunsProgram)
+        .refused(RefusedClass::RunsProgram),
     row("--end-no-unused-arguments", Nothing, Warning),
     row("--extra-warnings", Nothing, Warning),
     row("--help", Joined, Code).local(NotACompile),
+    row("--hip-path=", Joined, Code)
+        .local(LocalClass::RunsProgram)
+        .refused(RefusedClass::RunsProgram),
     row("--language", Long, Meaning::Language),
     row("--machine", Long, Code),
     row("--no-default-config", Nothing, Code),
     row("--no-integrated-cpp", Nothing, Code).local(LocalClass::Unsupported),
     row("--no-warnings", Nothing, Warning),
+    row("--nvptx-arch-tool=", Joined, Code)
+        .local(LocalClass::RunsProgram)
+        .refused(RefusedClass::RunsProgram),
     row("--offload", Joined, Code).local(SeveralCompiles),
+    row("--offload-arch-tool=", Joined, Code)
+        .local(LocalClass::RunsProgram)
+        .refused(RefusedClass::RunsProgram),
     row("--optimize", Nothing, Code),
     row("--param", Long, Code),
     row("--pass-exit-codes", Nothing, Code),
@@ -49,6 +70,12 @@ pub(super) const ROWS: &[OptionRow] = &[
     row("--precompile", Nothing, Code).local(LocalClass::Modules),
     row("--preprocess", Nothing, Meaning::Action(Action::Preprocess)),
     row("--print-", Joined, Code).local(NotACompile),
+    row("--ptxas-path=", Joined, Code)
+        .local(LocalClass::RunsProgram)
+        .refused(RefusedClass::RunsProgram),
+    row("--rocm-path=", Joined, Code)
+        .local(LocalClass::RunsProgram)
+        .refused(RefusedClass::RunsProgram),
     row("--rsp-quoting=", Joined, Code).local(LocalClass::Unsupported),
     row("--start-no-unused-arguments", Nothing, Warning),
     row("--target", Long, Code),
@@ -68,17 +95,33 @@ pub(super) const ROWS: &[OptionRow] = &[
     row("-R", Joined, Warning),
     row("-S", Nothing, Meaning::Action(Action::Assemble)),
     row("-W", Joined, Warning),
-    row("-Xarch_", JoinedAndSeparate, Code).local(SeveralCompiles),
-    row("-Xarch_device", Separate, Code).local(SeveralCompiles),
-    row("-Xarch_host", Separate, Code).local(SeveralCompiles),
-    row("-Xcuda-fatbinary", Separate, Code),
-    row("-Xcuda-ptxas", Separate, Code),
-    row("-Xopenmp-target", Separate, Code).local(SeveralCompiles),
-    row("-Xopenmp-target=", JoinedAndSeparate, Code).local(SeveralCompiles),
+    row("-Xarch_", JoinedAndSeparate, Code)
+        .local(SeveralCompiles)
+        .refused(RefusedClass::UnknownForwarded),
+    row("-Xarch_device", Separate, Code)
+        .local(SeveralCompiles)
+        .refused(RefusedClass::UnknownForwarded),
+    row("-Xarch_host", Separate, Code)
+        .local(SeveralCompiles)
+        .refused(RefusedClass::UnknownForwarded),
+    row("-Xcuda-fatbinary", Separate, Code).refused(RefusedClass::UnknownForwarded),
+    row("-Xcuda-ptxas", Separate, Code).refused(RefusedClass::UnknownForwarded),
+    row("-Xopenmp-target", Separate, Code)
+        .local(SeveralCompiles)
+        .refused(RefusedClass::UnknownForwarded),
+    row("-Xopenmp-target=", JoinedAndSeparate, Code)
+        .local(SeveralCompiles)
+        .refused(RefusedClass::UnknownForwarded),
     row("-arch", Separate, Code),
     row("-arch_errors_fatal", Nothing, Warning),
     row("-arch_only", Separate, Code).local(SeveralCompiles),
     row("-arcmt-migrate-report-output", Separate, Code).local(LocalClass::Unsupported),
+    row("-auxbase", Separate, Code)
+        .local(LocalClass::NamesOutputs)
+        .refused(RefusedClass::WritesFile),
+    row("-auxbase-strip", Separate, Code)
+        .local(LocalClass::NamesOutputs)
+        .refused(RefusedClass::WritesFile),
     row("-b", JoinedOrSeparate, Meaning::Link),
     row("-c", Nothing, Meaning::Action(Action::Compile)),
     row("-canonical-prefixes", Nothing, Code),
