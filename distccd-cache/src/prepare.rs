@@ -325,7 +325,7 @@ impl Launching<'_> {
         Ok(Launch {
             program: c_string(self.compiler.as_os_str().to_owned())
                 .map_err(io_at("naming the compiler"))?,
-            argv: strings(&mut argv.into_iter().map(OsString::from_vec))?,
+            argv: strings(&mut told_name(argv, self.compiler).map(OsString::from_vec))?,
             environment: strings(&mut pairs.into_iter())?,
             cwd: c_string(OsString::from_vec(cwd))
                 .map_err(io_at("naming the working directory"))?,
@@ -337,6 +337,19 @@ impl Launching<'_> {
             confinement,
         })
     }
+}
+
+/// The words with the compiler's name as it is here. gcc takes the directory in its name for the one where it is installed, and reads its
+/// specs from there: that must not be a client's.
+fn told_name(argv: Vec<Vec<u8>>, compiler: &Path) -> impl Iterator<Item = Vec<u8>> {
+    let dir = compiler.parent().unwrap_or(Path::new("/"));
+    let dir = dir.as_os_str().as_bytes().to_vec();
+    argv.into_iter()
+        .enumerate()
+        .map(move |(at, word)| match at == 0 && word.contains(&b'/') {
+            true => [dir.as_slice(), b"/", base_name(&word)].concat(),
+            false => word,
+        })
 }
 
 /// The client's files are in the tree: adds its working directory and directories for outputs, and says where the outputs will be. A job that

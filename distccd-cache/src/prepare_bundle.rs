@@ -23,12 +23,12 @@ use crate::refusal::{JobError, io_at};
 use crate::rewrite;
 use crate::table::Table;
 use crate::tree::{JobDir, Layout, Tree, TreeError, parent_of};
-use crate::view::View;
 use crate::view::detect::Namespaces;
 use crate::view::layers::{Beneath, Layers, MemoryBytes, Spots, check_own};
-use crate::view::meeting::Meetings;
+use crate::view::meeting::{Meetings, is_obeyed};
 use crate::view::skeleton::Skeleton;
 use crate::view::terrain::{Place, place_of, system_directories};
+use crate::view::{Unsuited, View};
 use crate::workshop::Shared;
 
 /// A job whose files are named by digest. All of it is the client's word, read but not judged.
@@ -271,6 +271,10 @@ impl Preparation<'_> {
         let written = outputs.iter().map(|dir| (*dir, true));
         let mut meetings = Meetings::new(system.iter().map(|dir| dir.path.clone()).collect());
         for (path, is_directory) in own.chain(written) {
+            if is_obeyed(path) && skeleton.root_of(path).is_some() {
+                let path = String::from_utf8_lossy(path).into_owned();
+                return Err(Unsuited::InTheWay(path).into());
+            }
             places.extend(place_of(
                 &skeleton,
                 &system,

@@ -84,6 +84,7 @@ pub(crate) fn try_namespaces(job: &JobDir) -> Result<Namespaces, NamespaceError>
         &job.root(),
         Path::new("/usr"),
         &job.view().join("mnt"),
+        Access::ReadOnly,
     )?);
     tree.make_dirs(b"/mnt")?;
     let mut found = everything;

@@ -137,7 +137,12 @@ impl Layers<'_> {
             match upon {
                 Upon::Client(dir) => {
                     let source = base.join(relative(dir));
-                    steps.push(bind(&source, &view, relative(dir), Access::Same)?);
+                    // A part of the overlay is what the overlay is.
+                    let access = match self.beneath {
+                        Some(_) => Access::Same,
+                        None => Access::Data,
+                    };
+                    steps.push(bind(&source, &view, relative(dir), access)?);
                 }
                 Upon::Both(dir, over) => steps.push(self.merged(dir, *over, &view)?),
             }
@@ -229,6 +234,9 @@ impl Layers<'_> {
     }
 }
 
+/// Files, directories and links that a job may make; each takes memory that the size does not count.
+const INODES: u32 = 400_000;
+
 /// The kernel takes one page of options.
 const OPTION_BYTES: usize = 4000;
 
@@ -247,7 +255,7 @@ pub(crate) fn root_overlay(
     let (upper, work) = (spots.upper(), spots.memory.join("work"));
     steps.push(MountStep::Memory {
         target: c_path(&spots.memory)?,
-        options: c_string(format!("mode=700,size={}", memory.0).into())?,
+        options: c_string(format!("mode=700,size={},nr_inodes={INODES}", memory.0).into())?,
     });
     steps.push(MountStep::Directory(c_path(&upper)?));
     steps.push(MountStep::Directory(c_path(&work)?));

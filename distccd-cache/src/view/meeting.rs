@@ -32,6 +32,14 @@ pub(crate) enum Meeting {
     },
 }
 
+/// Whether a compiler obeys a file of this name by itself when it lies where toolchains are: gcc's specs name programs to run, clang's configuration
+/// holds options. The server's own are obeyed, a client's must not be.
+pub(crate) fn is_obeyed(path: &[u8]) -> bool {
+    let name = path.rsplit(|&b| b == b'/').next().unwrap_or(path);
+    let ends: [&[u8]; 3] = [b".cfg", b".spec", b".specs"];
+    name == b"specs" || ends.iter().any(|end| name.ends_with(end))
+}
+
 /// What the server has at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {

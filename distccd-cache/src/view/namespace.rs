@@ -7,10 +7,12 @@
 //!
 //! * below a directory that is no part of a toolchain (`/usr/src`, `/opt/project`), the client's directory stands in
 //!   the place of the server's;
-//! * else (`/usr/local/include`) the two are merged, the client's files first. What the compiler read of the server's
-//!   is judged afterwards by [`is_expected`].
+//! * else (`/usr/local/include`) the two are merged, the client's files first where both have one of a name. What the compiler
+//!   read of the server's is judged afterwards by [`is_expected`].
+//!
+//! Nothing of the client's can be executed, and no file that a compiler would obey by itself may be among it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -21,7 +23,7 @@ use crate::child::{Access, MountStep, NewRoot, c_string};
 use crate::tree::{JobDir, Tree, is_below, parent_of};
 use crate::view::Unsuited;
 use crate::view::detect::{Namespaces, id_map};
-use crate::view::meeting::{Meeting, Meetings, host_path};
+use crate::view::meeting::{Meeting, Meetings, host_path, is_obeyed};
 use crate::view::skeleton::{Skeleton, TOOLCHAIN_ROOTS, bind};
 
 /// The mounts of one job's view.
@@ -31,8 +33,8 @@ pub(crate) struct Plan {
     pub(crate) steps: Vec<MountStep>,
     /// Where the client's directory stands in the place of the server's.
     replaced: BTreeSet<Vec<u8>>,
-    /// Where the two are merged.
-    merged: BTreeSet<Vec<u8>>,
+    /// Where the two are merged, and whether the client's files have to come first.
+    merged: BTreeMap<Vec<u8>, bool>,
 }
 
 impl Plan {
@@ -48,12 +50,12 @@ impl Plan {
             view: job.view(),
             steps: Vec::new(),
             replaced: BTreeSet::new(),
-            merged: BTreeSet::new(),
+            merged: BTreeMap::new(),
         };
         plan.bind(tree.root(), Path::new(""))?;
         let skeleton = Skeleton::lay(tree, namespaces.proc)?;
         skeleton.mount_roots(&plan.view, &mut plan.steps)?;
-        plan.find_meetings(tree, &skeleton);
+        plan.find_meetings(tree, &skeleton)?;
         plan.show_meetings(tree, namespaces)?;
         if let Some(compiler) = compiler {
             check_compiler(compiler, &skeleton, plan.replaced.iter())?;
@@ -74,43 +76,59 @@ impl Plan {
     }
 
     fn bind(&mut self, source: &Path, below_view: &Path) -> io::Result<()> {
-        let step = bind(source, &self.view, below_view, Access::Same)?;
+        // Nothing of a client's is a program or library.
+        let step = bind(source, &self.view, below_view, Access::Data)?;
         self.steps.push(step);
         Ok(())
     }
 
     /// Finds where the client's tree and the server's toolchain directories both have something.
-    fn find_meetings(&mut self, tree: &Tree, skeleton: &Skeleton) {
+    fn find_meetings(&mut self, tree: &Tree, skeleton: &Skeleton) -> Result<(), Unsuited> {
         let mut meetings = Meetings::new(tree.system_dirs().map(<[u8]>::to_vec).collect());
         for path in tree.paths() {
             if let Some(root) = skeleton.root_of(path) {
+                if is_obeyed(path) {
+                    return Err(Unsuited::InTheWay(host_path(path).display().to_string()));
+                }
                 match meetings.at(root.as_bytes(), path) {
                     Meeting::None => {}
                     Meeting::Replace(dir) => _ = self.replaced.insert(dir),
-                    Meeting::Merge { dir, .. } => _ = self.merged.insert(dir),
+                    Meeting::Merge { dir, over, .. } => {
+                        *self.merged.entry(dir).or_default() |= over;
+                    }
                 }
             }
         }
         let merged = &self.merged;
         let inner = |dir: &Vec<u8>| {
             merged
-                .iter()
+                .keys()
                 .any(|outer| outer != dir && is_below(dir, outer))
         };
-        self.merged = merged.iter().filter(|dir| !inner(dir)).cloned().collect();
+        let outermost = merged.keys().filter(|dir| !inner(dir));
+        let with_inner = outermost.map(|dir| {
+            let mut within = merged.iter().filter(|(other, _)| is_below(other, dir));
+            (dir.clone(), within.any(|(_, over)| *over))
+        });
+        self.merged = with_inner.collect();
+        Ok(())
     }
 
     fn show_meetings(&mut self, tree: &Tree, namespaces: Namespaces) -> Result<(), Unsuited> {
-        for dir in self.merged.clone() {
+        for (dir, client_first) in self.merged.clone() {
             let host = host_path(&dir);
             if !namespaces.overlay || fs::canonicalize(&host).ok().as_deref() != Some(&host) {
                 return Err(Unsuited::NoOverlay(host.display().to_string()));
             }
-            self.steps.push(overlay(
-                &tree.host_path(&dir),
-                &host,
-                &self.view.join(below_root(&dir)),
-            )?);
+            let (of_client, target) = (tree.host_path(&dir), self.view.join(below_root(&dir)));
+            self.steps.push(match client_first {
+                // Where the server's programs and libraries are, the client's must not come before them.
+                true if holds_programs(&dir) => {
+                    return Err(Unsuited::NoOverlay(host.display().to_string()));
+                }
+                true => overlay(&of_client, &host, &target, Access::ReadOnlyData)?,
+                false => overlay(&host, &of_client, &target, Access::ReadOnly)?,
+            });
             // The merged directory is read-only. What is the client's alone is shown as itself, writable for outputs.
             for own in own_dirs(tree, &dir) {
                 self.bind(&tree.host_path(&own), below_root(&own))?;
@@ -123,8 +141,20 @@ impl Plan {
     }
 }
 
+/// Whether compilers are started or linked from a directory of this name.
+fn holds_programs(dir: &[u8]) -> bool {
+    let mut components = dir.split(|&b| b == b'/');
+    let starts: [&[u8]; 3] = [b"lib", b"bin", b"sbin"];
+    components.any(|name| starts.iter().any(|start| name.starts_with(start)))
+}
+
 /// A read-only overlay of `upper` upon `lower`.
-pub(crate) fn overlay(upper: &Path, lower: &Path, target: &Path) -> Result<MountStep, Unsuited> {
+pub(crate) fn overlay(
+    upper: &Path,
+    lower: &Path,
+    target: &Path,
+    access: Access,
+) -> Result<MountStep, Unsuited> {
     let mut options = b"lowerdir=".to_vec();
     for (index, path) in [upper, lower].into_iter().enumerate() {
         let path = path.as_os_str().as_bytes();
@@ -140,7 +170,7 @@ pub(crate) fn overlay(upper: &Path, lower: &Path, target: &Path) -> Result<Mount
     Ok(MountStep::Overlay {
         options: c_string(std::ffi::OsString::from_vec(options))?,
         target: c_string(target.as_os_str().to_owned())?,
-        access: Access::ReadOnly,
+        access,
     })
 }
 

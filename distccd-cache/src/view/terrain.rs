@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use crate::table::Table;
 use crate::tree::is_below;
 use crate::view::Unsuited;
-use crate::view::meeting::{Meeting, Meetings, host_path};
+use crate::view::meeting::{Meeting, Meetings, host_path, is_obeyed};
 use crate::view::skeleton::Skeleton;
 
 /// A meeting for which something has to be mounted.
@@ -89,6 +89,8 @@ struct Terrain {
     of: Vec<u32>,
     places: Vec<Place>,
     numbers: HashMap<Place, u32>,
+    /// Entries that a compiler would obey.
+    obeyed: Vec<u32>,
     /// The directories that the places rest on, as they were.
     stamps: HashMap<Vec<u8>, Stamp>,
 }
@@ -140,6 +142,11 @@ impl Terrains {
         }
         terrain.system = system.to_vec();
         terrain.extend(skeleton, table, used.end());
+        if let Some(index) = terrain.obeyed.iter().find(|&&index| used.contains(index)) {
+            let entry = table.entries(std::iter::once(*index));
+            let path = entry.first().map(|(_, entry)| entry.path.to_string());
+            return Err(Unsuited::InTheWay(path.unwrap_or_default()));
+        }
         let mut wanted = vec![false; terrain.places.len()];
         if !wanted.is_empty() {
             for index in used.iter() {
@@ -175,9 +182,12 @@ impl Terrain {
             return;
         }
         let mut meetings = Meetings::new(self.system.iter().map(|dir| dir.path.clone()).collect());
-        for (_, entry) in table.entries(from..length) {
+        for (index, entry) in table.entries(from..length) {
             let is_directory = entry.content == Content::Directory;
             let path = entry.path.as_bytes();
+            if is_obeyed(path) && skeleton.root_of(path).is_some() {
+                self.obeyed.push(index);
+            }
             let place = place_of(skeleton, &self.system, &mut meetings, path, is_directory);
             let number = place.map_or(0, |place| self.number(place));
             self.of.push(number);

@@ -257,3 +257,83 @@ fn the_view_shows_no_file_of_the_servers_user() {
         assert_eq!(finished.outcome, CompileOutcome::Ok, "{name}");
     }
 }
+
+#[test]
+fn a_compiler_obeys_no_specs_or_configuration_of_a_clients() {
+    // gcc reads the file from where it thinks that it is installed, clang from beside its own program.
+    let version = run("gcc", &["-dumpversion"]);
+    let machine = run("gcc", &["-dumpmachine"]);
+    let specs = b"*cc1:\n+ -DOBEYED\n";
+    let clang = std::fs::canonicalize("/usr/bin/clang-19").ok();
+    let clang_dir = clang.as_deref().and_then(Path::parent);
+    let beside = clang_dir.map(|dir| format!("{}/clang.cfg", dir.display()));
+    let cases = [
+        (
+            GCC,
+            "gcc",
+            Some(format!("/usr/lib/gcc/{machine}/{version}/specs")),
+        ),
+        (
+            GCC,
+            "/home/u/bin/gcc",
+            Some(format!("/home/u/lib/gcc/{machine}/{version}/specs")),
+        ),
+        ("/usr/bin/clang-19", "clang", beside),
+    ];
+    for (compiler, name, place) in cases {
+        let Some(place) = place else { continue };
+        let content: &[u8] = if compiler == GCC {
+            specs
+        } else {
+            b"-DOBEYED\n"
+        };
+        let entries = vec![
+            file(
+                path("/home/u/a.c"),
+                b"#ifdef OBEYED\n#error obeyed\n#endif\nint x;\n",
+            ),
+            file(path(&place), content),
+        ];
+        for view in [ViewPolicy::Auto, ViewPolicy::Rewrite] {
+            let shop = TestShop::new(view);
+            let words = format!("{name} -c a.c");
+            let finished = shop
+                .run(request(entries.clone(), &words), Path::new(compiler))
+                .expect("a reply");
+            let said = String::from_utf8_lossy(&finished.reply.stderr).into_owned();
+            assert_eq!(
+                finished.outcome,
+                CompileOutcome::Ok,
+                "{view:?} {name} {place}: {said}"
+            );
+        }
+    }
+}
+
+/// What a program prints, in one line.
+fn run(program: &str, words: &[&str]) -> String {
+    let output = std::process::Command::new(program).args(words).output();
+    let output = output.expect("it runs");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+#[test]
+fn no_library_of_a_clients_comes_before_the_servers() {
+    // The compiler links this one when it starts. A client's would run inside of it.
+    for name in ["libmpfr.so.6", "libz.so.1", "libc.so.6"] {
+        let machine = run("gcc", &["-print-multiarch"]);
+        let entries = vec![
+            source(),
+            file(
+                path(&format!("/usr/lib/{machine}/{name}")),
+                b"not a library",
+            ),
+        ];
+        let shop = TestShop::new(ViewPolicy::Auto);
+        let finished = shop
+            .run(request(entries, "gcc -c a.c"), Path::new(GCC))
+            .expect("a reply");
+        let said = String::from_utf8_lossy(&finished.reply.stderr).into_owned();
+        assert_eq!(finished.outcome, CompileOutcome::Ok, "{name}: {said}");
+    }
+}
