@@ -28,30 +28,31 @@ use crate::harness::{Daemon, read_to_close, script, wait_until};
 
 const LIMITS: Limits = Limits::DEFAULT;
 const SOURCE: &[u8] = b"#include \"h.h\"\nint f(void) { return H; }\n";
-const HEADER: &[u8] = b"#define H 42\n";
+pub const HEADER: &[u8] = b"#define H 42\n";
 
 /// What a client of a test knows and says.
-struct Job {
+pub struct Job {
     id: TableId,
-    table: Vec<Entry>,
-    own: Vec<Entry>,
-    contents: HashMap<Digest, Vec<u8>>,
-    used: Indices,
+    pub table: Vec<Entry>,
+    pub own: Vec<Entry>,
+    pub contents: HashMap<Digest, Vec<u8>>,
+    pub used: Indices,
     dead: Indices,
-    setting: Vec<u8>,
-    words: Vec<Vec<u8>>,
+    pub setting: Vec<u8>,
+    pub words: Vec<Vec<u8>>,
 }
 
 /// What a daemon said.
 #[derive(Debug)]
-enum Said {
+pub enum Said {
     Need(Need),
     Refused(Refusal),
     Done(BundleReply),
     HungUp,
 }
 
-fn file(path: &str, content: &[u8]) -> Entry {
+/// A file of a manifest.
+pub fn file(path: &str, content: &[u8]) -> Entry {
     Entry {
         path: TreePath::new(path.as_bytes()).unwrap(),
         content: Content::File {
@@ -82,7 +83,12 @@ fn identity() -> Vec<u8> {
 
 impl Job {
     /// A source and a header in `/p/NAME`, each job of a name with a table of its own.
-    fn new(name: u8) -> Self {
+    pub fn new(name: u8) -> Self {
+        Self::saying(name, &["gcc", "-O1", "-c", "a.c", "-o", "a.o"])
+    }
+
+    /// The same with other words.
+    pub fn saying(name: u8, words: &[&str]) -> Self {
         let platform = Platform {
             names: vec![b"gcc".to_vec()],
             identity: identity(),
@@ -91,9 +97,7 @@ impl Job {
         };
         let mut bytes = Vec::new();
         platform.put(&mut bytes);
-        let words: Vec<Vec<u8>> = ["gcc", "-O1", "-c", "a.c", "-o", "a.o"]
-            .map(|word| word.as_bytes().to_vec())
-            .to_vec();
+        let words: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
         let (common, _) = split_words(&words, is_own);
         let setting = Setting::encode(b"/p/q", &bytes, &common);
         let contents = [SOURCE, HEADER].map(|text| (Digest::of(text), text.to_vec()));
@@ -124,7 +128,7 @@ impl Job {
         }
     }
 
-    fn opening(&self) -> Vec<u8> {
+    pub fn opening(&self) -> Vec<u8> {
         let mut manifest = Vec::new();
         self.manifest().put(&mut manifest);
         let (_, own) = split_words(&self.words, is_own);
@@ -163,7 +167,7 @@ impl Job {
     }
 
     /// The whole job, honestly.
-    fn run(&self, daemon: &Daemon) -> Said {
+    pub fn run(&self, daemon: &Daemon) -> Said {
         let mut stream = daemon.connect();
         stream.write_all(&self.opening()).unwrap();
         loop {
@@ -175,7 +179,7 @@ impl Job {
     }
 
     /// The job up to the moment when the daemon asks for blobs.
-    fn up_to_blobs(&self, daemon: &Daemon) -> (TcpStream, Need) {
+    pub fn up_to_blobs(&self, daemon: &Daemon) -> (TcpStream, Need) {
         let mut stream = daemon.connect();
         stream.write_all(&self.opening()).unwrap();
         loop {
@@ -190,7 +194,7 @@ impl Job {
     }
 
     /// The honest job is done, with the object that gcc makes.
-    fn assert_done(&self, daemon: &Daemon) {
+    pub fn assert_done(&self, daemon: &Daemon) {
         match self.run(daemon) {
             Said::Done(reply) => {
                 assert!(reply.status.success(), "{reply:?}");
@@ -206,7 +210,7 @@ fn is_own(word: &[u8]) -> bool {
 }
 
 /// Reads the daemon's next message.
-fn listen(stream: &mut TcpStream) -> Said {
+pub fn listen(stream: &mut TcpStream) -> Said {
     let mut head = [0; 12];
     if stream.read_exact(&mut head).is_err() {
         return Said::HungUp;

@@ -4,6 +4,7 @@
 mod harness;
 
 mod bundles;
+mod corpus;
 mod ending;
 mod hostile;
 mod probe;
