@@ -135,6 +135,27 @@ fn a_header_crosses_once() {
     assert!(up[3] < up[1], "the source is there, too: {up:?}");
 }
 
+/// A client may call its compiler by a name that the server does not have, as CHOST-gcc on another distribution. gcc looks
+/// for its own parts relative to its first word, so it must not see that name.
+#[test]
+fn a_compiler_of_another_name_finds_its_parts() {
+    let dir = scratch();
+    let root = dir.path().join("deep/down");
+    make_project(&root, 1);
+    let daemon = Daemon::start(Maker::Ours, dir.path(), &[]);
+    let house = House::new(&root, &daemon);
+    let bin = root.join("bin");
+    fs::create_dir(&bin).unwrap();
+    std::os::unix::fs::symlink("/usr/bin/gcc", bin.join("somewhere-unknown-gcc")).unwrap();
+    let path = format!("{}:/usr/bin:/bin", bin.display());
+    let mut words = words(0);
+    let local = local(&house.src(), 0);
+    words[0] = "somewhere-unknown-gcc".to_owned();
+    run_ok(house.client.command(&house.src(), &words).env("PATH", path));
+    assert!(taken(&house.src(), 0) == local, "the results differ");
+    assert_eq!(house.crossings(0).len(), 1);
+}
+
 #[test]
 fn jobs_at_once_upload_each_header_once() {
     const JOBS: usize = 21;

@@ -1,6 +1,6 @@
 //! From a request to a running compiler. Owns a job's directory and files until they are collected.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -282,7 +282,7 @@ impl Launching<'_> {
     /// The process to start, in a root of its own or below a directory of ours.
     pub(crate) fn launch(
         &self,
-        argv: Vec<Vec<u8>>,
+        mut argv: Vec<Vec<u8>>,
         cwd: Vec<u8>,
         temp_dir: &Path,
         streams: &Streams,
@@ -294,6 +294,10 @@ impl Launching<'_> {
             Some(_) => sandbox.in_own_root(),
             None => sandbox.in_directory(self.compiler, below),
         };
+        // gcc looks for its own parts relative to its first word. A name that is nowhere on `PATH` would lead it to `../lib`.
+        if Some(OsStr::from_bytes(&argv[0])) != self.compiler.file_name() {
+            argv[0] = self.compiler.as_os_str().as_bytes().to_vec();
+        }
         let path = self.shared.program_path(self.compiler);
         let fixed = [
             (OsString::from("PATH"), path),
