@@ -483,6 +483,55 @@ fn startup_and_shutdown() {
 }
 
 #[test]
+fn a_session_ends_with_its_owner() {
+    let house = House::new();
+    // The owner is killed in a way that no trap sees, as an interrupted build may be.
+    let mut owner = Command::new("sleep")
+        .arg("600")
+        .spawn()
+        .expect("sleep runs");
+    let output = run(house.pump(&[&format!("--owner={}", owner.id()), "--startup"]));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains("INCLUDE_SERVER_PORT='"));
+    assert_eq!(
+        fs::read_dir(house.path("tmp"))
+            .expect("it is there")
+            .count(),
+        1
+    );
+    owner.kill().expect("a child of ours");
+    owner.wait().expect("a child of ours");
+    wait_until("the session is gone", || {
+        fs::read_dir(house.path("tmp"))
+            .expect("it is there")
+            .count()
+            == 0
+    });
+    house.is_clean();
+    // Its number means nobody now.
+    let output = run(house.pump(&[&format!("--owner={}", owner.id()), "--startup"]));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("cannot watch process"),
+        "{}",
+        stderr(&output)
+    );
+    house.is_clean();
+}
+
+#[test]
+fn one_variable_is_enough_to_shut_down() {
+    let house = House::new();
+    let output = in_a_shell(
+        &house,
+        "export DISTCC_PUMP_SESSION=$INCLUDE_SERVER_DIR; unset INCLUDE_SERVER_DIR INCLUDE_SERVER_PID INCLUDE_SERVER_PORT; \
+         \"$pump\" --shutdown && ! test -e \"$DISTCC_PUMP_SESSION\"",
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    house.is_clean();
+}
+
+#[test]
 fn a_daemon_session_is_looked_after_too() {
     let house = House::new();
     let output = in_a_shell(

@@ -18,6 +18,10 @@ const INCLUDE_PATH_VARIABLES: [&str; 5] = [
     "OBJCPLUS_INCLUDE_PATH",
 ];
 
+/// Names the directory of a `pump` session, where the session's own variables would not do: Portage passes only variables
+/// that begin with `DISTCC_` from phase to phase, and puts all others into what it remembers of a package.
+pub const SESSION: &str = "DISTCC_PUMP_SESSION";
+
 /// The variable that counts how deep distcc runs inside distcc.
 pub const SAFEGUARD: &str = "_DISTCC_SAFEGUARD";
 
@@ -56,7 +60,7 @@ pub struct Environment {
     pub ssh: Vec<OsString>,
     /// `DISTCC_NO_REWRITE_CROSS` is not set.
     pub rewrite_cross: bool,
-    /// `INCLUDE_SERVER_PORT`: the include server's socket.
+    /// `INCLUDE_SERVER_PORT`, else the socket of the session that `DISTCC_PUMP_SESSION` names: the include server's.
     pub include_server_port: Option<OsString>,
     /// `INCLUDE_SERVER_STUB`: file names to take instead of asking, for tests of stock's.
     pub include_server_stub: Option<OsString>,
@@ -80,7 +84,7 @@ pub struct Environment {
     pub socks_proxy: Option<OsString>,
     /// `PUMPHOUSE_STOCK_PROTOCOLS=1`: no bundle dialect, also with servers that speak it.
     pub stock_protocols: bool,
-    /// `PUMPHOUSE_JOURNAL`.
+    /// `PUMPHOUSE_JOURNAL`, else the journal of the session that `DISTCC_PUMP_SESSION` names.
     pub journal: Option<PathBuf>,
 }
 
@@ -101,6 +105,8 @@ impl Environment {
     pub fn read() -> Self {
         let value = |name: &str| std::env::var_os(name);
         let set = |name: &str| value(name).filter(|v| !v.is_empty());
+        let in_session =
+            |file: &str| set(SESSION).map(|dir| PathBuf::from(dir).join(file).into_os_string());
         let boolean = |name: &str, default: bool| match value(name) {
             Some(v) if v == "1" => true,
             Some(v) if v == "0" => false,
@@ -129,7 +135,7 @@ impl Environment {
             tcp_cork: boolean("DISTCC_TCP_CORK", true),
             ssh: split_blanks(&set("DISTCC_SSH").unwrap_or_else(|| "ssh".into())),
             rewrite_cross: value("DISTCC_NO_REWRITE_CROSS").is_none(),
-            include_server_port: set("INCLUDE_SERVER_PORT"),
+            include_server_port: set("INCLUDE_SERVER_PORT").or_else(|| in_session("socket")),
             include_server_stub: set("INCLUDE_SERVER_STUB"),
             testing_include_server: boolean("DISTCC_TESTING_INCLUDE_SERVER", false),
             dependencies_output: set("DEPENDENCIES_OUTPUT"),
@@ -143,7 +149,9 @@ impl Environment {
             pwd: set("PWD"),
             socks_proxy: set("DISTCC_SOCKS_PROXY"),
             stock_protocols: boolean("PUMPHOUSE_STOCK_PROTOCOLS", false),
-            journal: set("PUMPHOUSE_JOURNAL").map(PathBuf::from),
+            journal: set("PUMPHOUSE_JOURNAL")
+                .or_else(|| in_session("journal"))
+                .map(PathBuf::from),
         }
     }
 

@@ -30,7 +30,7 @@ pub struct Environment {
     pub include_server_port: Option<PathBuf>,
     /// `INCLUDE_SERVER_PID` of an earlier session.
     pub include_server_pid: Option<OsString>,
-    /// `INCLUDE_SERVER_DIR` of an earlier session.
+    /// `INCLUDE_SERVER_DIR`, else `DISTCC_PUMP_SESSION`, of an earlier session.
     pub include_server_dir: Option<PathBuf>,
     /// `PUMPHOUSE_JOURNAL`.
     pub journal: Option<PathBuf>,
@@ -64,7 +64,8 @@ impl Environment {
             path: get("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
             include_server_port: path("INCLUDE_SERVER_PORT"),
             include_server_pid: get("INCLUDE_SERVER_PID"),
-            include_server_dir: path("INCLUDE_SERVER_DIR"),
+            include_server_dir: path("INCLUDE_SERVER_DIR")
+                .or_else(|| path(crate::environment::SESSION)),
             journal: path("PUMPHOUSE_JOURNAL"),
             summary: get("PUMPHOUSE_SUMMARY").is_none_or(|value| value != "0"),
             progress: get("DISTCC_TESTING_INCLUDE_SERVER").is_none_or(|value| value == "0"),

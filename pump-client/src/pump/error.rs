@@ -71,6 +71,14 @@ pub enum PumpError {
         /// The most that the system takes.
         limit: usize,
     },
+    /// There is no process of that number to watch.
+    #[error("cannot watch process {owner}, which --owner names: {cause}")]
+    Owner {
+        /// Its number.
+        owner: i32,
+        /// Why.
+        cause: io::Error,
+    },
     /// A helper program could not be started.
     #[error("cannot start {program:?}: {cause}")]
     Spawn {

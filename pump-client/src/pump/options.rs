@@ -29,6 +29,8 @@ pub struct Options {
     pub verbose: bool,
     /// Jobs of the private server; the number of processors when not given.
     pub jobs: Option<usize>,
+    /// A process whose end ends a session that `--startup` began.
+    pub owner: Option<i32>,
 }
 
 impl Default for Options {
@@ -37,6 +39,7 @@ impl Default for Options {
             masquerade: true,
             verbose: false,
             jobs: None,
+            owner: None,
         }
     }
 }
@@ -58,6 +61,12 @@ pub enum UsageError {
     /// Options, but nothing to do.
     #[error("no command is given; see \"pump --help\"")]
     NoCommand,
+    /// `--owner` without a process's number.
+    #[error("--owner takes the number of a process, not {0:?}")]
+    Owner(OsString),
+    /// `--owner` for a session that ends with its command.
+    #[error("--owner goes with --startup")]
+    OwnerOfCommand,
     /// `--jobs` without a sensible number.
     #[error("--jobs takes a number from 1 to 10000, not {0:?}")]
     Jobs(OsString),
@@ -93,6 +102,10 @@ pub fn parse(words: Vec<OsString>) -> Result<Invocation, UsageError> {
                 options.jobs = Some(job_count(words.next().unwrap_or_default())?);
                 continue;
             }
+            b"--owner" => {
+                options.owner = Some(process_number(words.next().unwrap_or_default())?);
+                continue;
+            }
             b"--startup" => ("--startup", Invocation::Startup(options.clone())),
             b"--shutdown" => ("--shutdown", Invocation::Shutdown),
             bytes if bytes == KEEP.as_bytes() => (KEEP, Invocation::Keep(options.clone())),
@@ -100,6 +113,11 @@ pub fn parse(words: Vec<OsString>) -> Result<Invocation, UsageError> {
                 if let Some(value) = bytes.strip_prefix(b"--jobs=") {
                     let value = std::ffi::OsStr::from_bytes(value).to_owned();
                     options.jobs = Some(job_count(value)?);
+                    continue;
+                }
+                if let Some(value) = bytes.strip_prefix(b"--owner=") {
+                    let value = std::ffi::OsStr::from_bytes(value).to_owned();
+                    options.owner = Some(process_number(value)?);
                     continue;
                 }
                 return Err(UsageError::Unknown(word));
@@ -115,6 +133,9 @@ pub fn parse(words: Vec<OsString>) -> Result<Invocation, UsageError> {
     if command.is_empty() {
         return Err(UsageError::NoCommand);
     }
+    if options.owner.is_some() {
+        return Err(UsageError::OwnerOfCommand);
+    }
     Ok(Invocation::Run(options, command))
 }
 
@@ -122,6 +143,13 @@ fn job_count(value: OsString) -> Result<usize, UsageError> {
     match value.to_str().and_then(|text| text.parse().ok()) {
         Some(count @ 1..=10_000) => Ok(count),
         _ => Err(UsageError::Jobs(value)),
+    }
+}
+
+fn process_number(value: OsString) -> Result<i32, UsageError> {
+    match value.to_str().and_then(|text| text.parse().ok()) {
+        Some(number @ 1..) => Ok(number),
+        _ => Err(UsageError::Owner(value)),
     }
 }
 
@@ -137,6 +165,9 @@ pub fn words_of(options: &Options) -> Vec<OsString> {
     }
     if let Some(jobs) = options.jobs {
         words.push(format!("--jobs={jobs}").into());
+    }
+    if let Some(owner) = options.owner {
+        words.push(format!("--owner={owner}").into());
     }
     words
 }
@@ -165,6 +196,7 @@ until \"pump --shutdown\":
 Options:
     --no-masquerade   leave compiler names alone: use CC=\"distcc gcc\" yourself
     -j, --jobs N      compile jobs of the private distccd [processors]
+    --owner PID       with --startup: end the session when process PID ends
     -v, --verbose     say more about the session
     -h, --help        this text
     --version         the version
@@ -176,6 +208,7 @@ Environment (all optional):
                             become DISTCC_HOSTS
     LSDISTCC_ARGS           more arguments for lsdistcc
     INCLUDE_SERVER_ARGS     more arguments for include-server, quoted as in sh
+    DISTCC_PUMP_SESSION     for --shutdown, instead of INCLUDE_SERVER_DIR
     DISTCC_LOCATION         the directory of the other programs
     TMPDIR                  where the session's directory is made [/tmp]
     PUMPHOUSE_JOURNAL       keep the list of jobs in this file
@@ -207,6 +240,7 @@ mod tests {
             masquerade: false,
             verbose: true,
             jobs: Some(3),
+            owner: None,
         };
         let run = Invocation::Run(options.clone(), command(&["--odd", "x"]));
         let words = ["--no-masquerade", "-v", "--jobs=3", "--", "--odd", "x"];
@@ -218,6 +252,31 @@ mod tests {
         let mut again = words_of(&options);
         again.push(KEEP.into());
         assert_eq!(parse(again), Ok(Invocation::Keep(options)));
+    }
+
+    #[test]
+    fn an_owner_goes_with_startup_alone() {
+        let options = Options {
+            owner: Some(12),
+            ..Options::default()
+        };
+        for words in [
+            &["--owner", "12", "--startup"][..],
+            &["--owner=12", "--startup"],
+        ] {
+            assert_eq!(parsed(words), Ok(Invocation::Startup(options.clone())));
+        }
+        let mut again = words_of(&options);
+        again.push(KEEP.into());
+        assert_eq!(parse(again), Ok(Invocation::Keep(options)));
+        for bad in ["", "0", "-1", "x"] {
+            assert_eq!(
+                parsed(&["--owner", bad, "--startup"]),
+                Err(UsageError::Owner(bad.into()))
+            );
+        }
+        let of_command = parsed(&["--owner=12", "make"]);
+        assert_eq!(of_command, Err(UsageError::OwnerOfCommand));
     }
 
     #[test]

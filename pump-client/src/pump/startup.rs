@@ -10,6 +10,7 @@ use super::keeper::{Export, INCIDENTS, JournalStart, Keeper, Purpose, report};
 use super::options::{KEEP, Options, words_of};
 use super::session::{NotASession, Record, Session};
 use super::system::{Event, Signals, close_inherited, make_daemon, redirect_output};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -60,10 +61,15 @@ pub fn startup(options: &Options) -> Result<u8, PumpError> {
 pub fn keep(environment: &Environment, options: &Options) -> Result<u8, PumpError> {
     close_inherited();
     let mut signals = Signals::take_over().map_err(PumpError::system("cannot handle signals"))?;
+    // Found before anything else: a number that is free again must not come to mean another process.
+    let owner = options.owner.map(descriptor_of).transpose()?;
     let mut keeper = Keeper::start(environment, options, Purpose::Daemon, &mut signals)?;
     if let Err(error) = hand_over(&keeper) {
         keeper.finish(false);
         return Err(error);
+    }
+    if let Some(owner) = owner {
+        signals.watch(owner);
     }
     loop {
         keeper.tend();
@@ -77,7 +83,19 @@ pub fn keep(environment: &Environment, options: &Options) -> Result<u8, PumpErro
             keeper.retire();
             return Ok(0);
         }
+        if events.contains(&Event::OwnerEnded) {
+            // Nobody is left who could call `--shutdown` or read a summary.
+            keeper.finish(false);
+            return Ok(0);
+        }
     }
+}
+
+/// A running process by a descriptor, which becomes readable when it ends.
+fn descriptor_of(owner: i32) -> Result<OwnedFd, PumpError> {
+    let failed = |cause: io::Error| PumpError::Owner { owner, cause };
+    let pid = Pid::from_raw(owner).ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
+    pidfd_open(pid, PidfdFlags::empty()).map_err(|error| failed(error.into()))
 }
 
 /// Prints the settings and lets go of the caller's stdout and stderr.

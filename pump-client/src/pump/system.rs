@@ -22,6 +22,8 @@ pub enum Event {
         /// It came from the terminal, so the whole foreground group has it already.
         from_terminal: bool,
     },
+    /// The process that [`Signals::watch`] was given has ended.
+    OwnerEnded,
 }
 
 /// The signals that mean "end".
@@ -33,6 +35,7 @@ static PIPE: AtomicI32 = AtomicI32::new(-1);
 /// Signals turned into events that can be waited for.
 pub struct Signals {
     pipe: File,
+    owner: Option<OwnedFd>,
 }
 
 impl Signals {
@@ -52,7 +55,13 @@ impl Signals {
         }
         Ok(Self {
             pipe: File::from(read),
+            owner: None,
         })
+    }
+
+    /// From now on the end of a process, by its descriptor, is an event, too.
+    pub fn watch(&mut self, owner: OwnedFd) {
+        self.owner = Some(owner);
     }
 
     /// Waits until something happens or the time is over, and returns what happened.
@@ -64,11 +73,18 @@ impl Signals {
             .map(Timespec::try_from)
             .transpose()
             .map_err(io::Error::other)?;
-        let mut polled = [PollFd::new(&self.pipe, PollFlags::IN)];
+        let mut polled = vec![PollFd::new(&self.pipe, PollFlags::IN)];
+        polled.extend(
+            self.owner
+                .iter()
+                .map(|owner| PollFd::new(owner, PollFlags::IN)),
+        );
         match poll(&mut polled, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
+        let owner_ended = polled.get(1).is_some_and(|fd| !fd.revents().is_empty());
+        drop(polled);
         let mut bytes = [0; 512];
         let count = match self.pipe.read(&mut bytes) {
             Ok(count) => count,
@@ -82,9 +98,11 @@ impl Signals {
             }
             Err(error) => return Err(error),
         };
-        Ok(bytes[..count]
+        let told = bytes[..count]
             .chunks_exact(2)
-            .map(|pair| decode(pair[0], pair[1]))
+            .map(|pair| decode(pair[0], pair[1]));
+        Ok(told
+            .chain(owner_ended.then_some(Event::OwnerEnded))
             .collect())
     }
 }
