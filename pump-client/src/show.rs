@@ -53,10 +53,10 @@ Environment (see distcc(1) for all of it):
 
 Hosts are read from $DISTCC_HOSTS, $DISTCC_DIR/hosts or /etc/distcc/hosts:
    localhost[/N]               Here, without network.
-   HOST[:PORT][/N][,OPTION]    A TCP server; port 3632, 4 jobs at a time.
+   HOST[:PORT][/N][,OPTION...] A TCP server; port 3632, 4 jobs at a time.
    [USER]@HOST[/N][:COMMAND]   A server started through ssh.
-   OPTION: lzo                 Compress.
-           cpp,lzo             Pump mode: the server preprocesses.
+   HOST,lzo                    Compress.
+   HOST,cpp,lzo                Pump mode: the server preprocesses.
    --randomize                 Use the hosts in another order each time.
    --localslots=N              Compiles here at a time (4).
    --localslots_cpp=N          Preprocessors here at a time (8).
