@@ -294,7 +294,8 @@ impl Launching<'_> {
             Some(_) => sandbox.in_own_root(),
             None => sandbox.in_directory(self.compiler, below),
         };
-        // gcc looks for its own parts relative to its first word. A name that is nowhere on `PATH` would lead it to `../lib`.
+        // gcc looks for its own parts, and for specs, relative to its first word. A name that is nowhere on `PATH` would lead it to `../lib`, and a path
+        // of the client's to specs of the client's.
         if Some(OsStr::from_bytes(&argv[0])) != self.compiler.file_name() {
             argv[0] = self.compiler.as_os_str().as_bytes().to_vec();
         }
@@ -329,7 +330,7 @@ impl Launching<'_> {
         Ok(Launch {
             program: c_string(self.compiler.as_os_str().to_owned())
                 .map_err(io_at("naming the compiler"))?,
-            argv: strings(&mut told_name(argv, self.compiler).map(OsString::from_vec))?,
+            argv: strings(&mut argv.into_iter().map(OsString::from_vec))?,
             environment: strings(&mut pairs.into_iter())?,
             cwd: c_string(OsString::from_vec(cwd))
                 .map_err(io_at("naming the working directory"))?,
@@ -341,19 +342,6 @@ impl Launching<'_> {
             confinement,
         })
     }
-}
-
-/// The words with the compiler's name as it is here. gcc takes the directory in its name for the one where it is installed, and reads its
-/// specs from there: that must not be a client's.
-fn told_name(argv: Vec<Vec<u8>>, compiler: &Path) -> impl Iterator<Item = Vec<u8>> {
-    let dir = compiler.parent().unwrap_or(Path::new("/"));
-    let dir = dir.as_os_str().as_bytes().to_vec();
-    argv.into_iter()
-        .enumerate()
-        .map(move |(at, word)| match at == 0 && word.contains(&b'/') {
-            true => [dir.as_slice(), b"/", base_name(&word)].concat(),
-            false => word,
-        })
 }
 
 /// The client's files are in the tree: adds its working directory and directories for outputs, and says where the outputs will be. A job that
