@@ -9,6 +9,7 @@ use crate::environment::Environment;
 use crate::job::Job;
 use crate::log;
 use crate::masquerade::{Invocation, invocation};
+use crate::native;
 use crate::path_search::{OwnProgram, same_file};
 use crate::remote::shown;
 use crate::scan_includes::scan_includes;
@@ -98,16 +99,23 @@ fn start_job(
     } else {
         typed.clone()
     };
-    let portable = cross::portable(&expanded, &path, environment.rewrite_cross);
+    let mut portable = cross::portable(&expanded, &path, environment.rewrite_cross);
+    let launcher = Launcher {
+        path,
+        exports_path: trimmed,
+        safeguard: environment.safeguard,
+    };
+    // Inside another distcc nothing is distributed.
+    if environment.safeguard == 0
+        && let Some(words) = native::resolve(&portable.words, portable.kind, &launcher, environment)
+    {
+        portable.words = words;
+    }
     log::debug!("scanning arguments: {}", shown(&portable.words));
     let cwd = working_directory();
     let job = Job {
         environment,
-        launcher: Launcher {
-            path,
-            exports_path: trimmed,
-            safeguard: environment.safeguard,
-        },
+        launcher,
         typed,
         command: CommandLine::parse_as(&portable.words, portable.kind),
         cwd_alias: environment

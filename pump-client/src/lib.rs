@@ -44,6 +44,7 @@ pub mod host_list;
 // Which compiler, and how to run it.
 mod cross;
 mod masquerade;
+mod native;
 
 mod compiler;
 pub mod path_search;
