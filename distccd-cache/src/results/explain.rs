@@ -64,7 +64,7 @@ impl Last {
         inputs.sort_unstable();
         Self {
             compiler: ingredients.identity.exact,
-            words: ingredients.argv.iter().map(|word| hash(word)).collect(),
+            words: ingredients.argv.iter().map(hash).collect(),
             inputs,
             own_headers: hash(&ingredients.own_headers),
         }
