@@ -17,6 +17,7 @@ after all objects are gone and all sources touched), all ways on servers of thei
 A wrong output, or a second build that does not hit throughout, is exit status 1.
 """
 import argparse
+import collections
 import os
 import re
 import shutil
@@ -136,6 +137,11 @@ class Bench:
             self.fail(f"{project.name}, {way.name}, {which} build: {hits} hits of {units - at_home}")
         for reason, number in made.local_reasons.most_common(3):
             print(f"bench-results: {project.name}, {which}: {number} {reason}", file=sys.stderr)
+        if server:
+            with open(server.log, errors="replace") as file:
+                reasons = collections.Counter(re.findall(r"dcc_job_cache\).* not kept \((.*)\): ", file.read()))
+            for reason, number in reasons.most_common(5):
+                print(f"bench-results: {project.name}, {way.name}, so far: {number} not kept: {reason}", file=sys.stderr)
         sent = max(1, units - at_home)
         row([
             project.name, way.name, which, units, f"{hits}/{units - at_home}", f"{made.up / 1e3:.0f}", f"{made.elapsed * 1e3 / units:.1f}",

@@ -98,12 +98,15 @@ fn without_blanks(text: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether a `#` stands before a word, with blanks or a comment between them at most.
+/// Whether a `#` stands before a word, with blanks between them at most. A comment may begin on another line: then it counts as one.
 fn is_directive(before: &[u8]) -> bool {
-    let line = &before[memchr::memrchr(b'\n', before).map_or(0, |at| at + 1)..];
-    memchr::memchr(b'#', line).is_some()
-        || memmem::find(line, b"%:").is_some()
-        || memmem::find(line, b"??=").is_some()
+    let mut before = before;
+    while let [rest @ .., b' ' | b'\t' | b'\x0b' | b'\x0c'] = before {
+        before = rest;
+    }
+    [&b"#"[..], b"%:", b"??=", b"*/"]
+        .iter()
+        .any(|end| before.ends_with(end))
 }
 
 #[cfg(test)]
@@ -152,7 +155,12 @@ mod tests {
         check("#if __has_include(X)\n", &[], &[], (true, false));
         check("#define H __has_include x\n", &[], &[], (true, false));
         check("#include X\n%: include Y\n", &[], &[], (false, true));
-        check("we include this and \"that\"; import it\n", &[], &[], plain);
+        check(
+            "we include this and \"that\"; import it\n#endif /* include guard */\n",
+            &[],
+            &[],
+            plain,
+        );
         check("#include \"unfinished\nint x;", &[], &[], (false, true));
     }
 }
