@@ -7,7 +7,7 @@ use protocol::bundle::entry::{Content, Entry};
 use protocol::bundle::manifest::Manifest;
 use protocol::command_line::CommandLine;
 
-use super::probes::{Names, Probes};
+use super::probes::{Names, Probes, hash};
 use crate::table::Table;
 use crate::tree::is_below;
 
@@ -23,6 +23,9 @@ pub(crate) struct Wanted {
     /// All components but the last.
     directories: HashSet<Vec<u8>>,
     is_computed: bool,
+    /// Hashes of macros that ask, and of what is called in `#if` with a name that macros make.
+    wrappers: HashSet<u64>,
+    calls: HashSet<u64>,
     /// The compiler's list of what it read leaves the system's headers out, so that names in `#include` count, too.
     is_unlisted: bool,
 }
@@ -35,6 +38,8 @@ impl Wanted {
             bases: HashSet::new(),
             directories: HashSet::new(),
             is_computed: false,
+            wrappers: HashSet::new(),
+            calls: HashSet::new(),
             is_unlisted: line.dependencies().user_only,
         };
         for forced in line.forced_includes() {
@@ -45,6 +50,9 @@ impl Wanted {
 
     /// What a content asks for.
     pub(crate) fn add(&mut self, probes: &Probes) {
+        self.wrappers
+            .extend(probes.wrappers.iter().map(|name| hash(name)));
+        self.calls.extend(&probes.calls);
         self.add_names(&probes.asked, true);
         self.add_names(&probes.included, self.is_unlisted);
     }
@@ -99,6 +107,7 @@ impl Wanted {
         manifest: &Manifest,
         table: &Table,
     ) -> Result<Vec<Vec<u8>>, String> {
+        let is_computed = self.is_computed || !self.wrappers.is_disjoint(&self.calls);
         let all = table.entries(0..manifest.length);
         let is_unused =
             |index: u32| !manifest.used.contains(index) && !manifest.dead.contains(index);
@@ -117,10 +126,10 @@ impl Wanted {
                 .own
                 .iter()
                 .any(|own| is_below(own.path.as_bytes(), path));
-            if own || !self.may_find(entry, links) {
+            if own || !is_computed && !self.may_find(entry, links) {
                 continue;
             }
-            if self.is_computed {
+            if is_computed {
                 return Err(format!(
                     "a name is looked for that macros make, and {} is no file of the job",
                     entry.path
@@ -155,7 +164,6 @@ impl Wanted {
             }
             // A compiler takes it in the place of a header without being asked.
             Content::File { .. } if base.ends_with(b".gch") || base.ends_with(b".pch") => true,
-            Content::File { .. } if self.is_computed => true,
             Content::File { .. } if !self.bases.contains(base) => false,
             // Behind a link a file has another name than its path ends with.
             Content::File { .. } if links => true,
@@ -163,6 +171,87 @@ impl Wanted {
                 let mut slashes = memchr::memrchr_iter(b'/', path);
                 slashes.any(|at| self.names.contains(&path[at + 1..]))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::contents::Content as Read;
+    use protocol::bundle::digest::Digest;
+    use protocol::bundle::entry::Name;
+    use protocol::bundle::table::TableId;
+    use protocol::tree_path::TreePath;
+
+    /// What is hidden from a job that uses the first of some paths, with this content.
+    fn hidden(line: &str, paths: &[&str], text: &str) -> Result<Vec<String>, String> {
+        let table = Table::new(TableId([3; 16]));
+        let entry = |path: &&str| Entry {
+            path: TreePath::new(path.as_bytes()).unwrap(),
+            content: match path.ends_with('/') {
+                true => Content::Directory,
+                false => Content::File {
+                    digest: Digest([1; 32]),
+                    size: 0,
+                    modified: 0,
+                },
+            },
+            late: false,
+            system: false,
+            name: Name::Relative,
+        };
+        table.extend(paths.iter().map(entry).collect());
+        let length = table.len();
+        let manifest = Manifest {
+            table: table.id(),
+            length,
+            link: table.link(length).unwrap(),
+            used: [0].into_iter().collect(),
+            dead: Default::default(),
+            own: Vec::new(),
+        };
+        let words: Vec<Vec<u8>> = line
+            .split(' ')
+            .map(|word| word.as_bytes().to_vec())
+            .collect();
+        let mut wanted = Wanted::of(&CommandLine::parse(&words));
+        wanted.add(&Read::of(text.as_bytes()).probes);
+        let hidden = wanted.hidden(&manifest, &table)?;
+        let text = |path: Vec<u8>| String::from_utf8(path).unwrap();
+        Ok(hidden.into_iter().map(text).collect())
+    }
+
+    #[test]
+    fn what_may_be_found_is_hidden_and_nothing_else() {
+        let line = "gcc -MD -c a.c";
+        let paths = ["/p/a.h", "/p/x.h", "/q/deep/x.h", "/q/y.h", "/p/a.h.gch"];
+        let check = |line: &str, text: &str, expected: &[&str]| {
+            assert_eq!(hidden(line, &paths, text).unwrap(), expected, "{text}");
+        };
+        check(line, "int x;\n", &["/p/a.h.gch"]);
+        let asks = "#if __has_include(\"x.h\")\n";
+        check(line, asks, &["/p/a.h.gch", "/p/x.h", "/q/deep/x.h"]);
+        let asks = "#if __has_include(<deep/x.h>)\n";
+        check(line, asks, &["/p/a.h.gch", "/q/deep/x.h"]);
+        check(line, "#include \"y.h\"\n", &["/p/a.h.gch"]);
+        // A list of what was read without the system's headers does not tell.
+        let unlisted = "gcc -MMD -c a.c";
+        check(unlisted, "#include <y.h>\n", &["/p/a.h.gch", "/q/y.h"]);
+        let wrapped = "#define HAS(x) __has_include(x)\n#if HAS(<y.h>)\n";
+        check(line, wrapped, &["/p/a.h.gch", "/q/y.h"]);
+    }
+
+    #[test]
+    fn names_that_macros_make_cannot_be_told() {
+        let line = "gcc -MD -c a.c";
+        for text in [
+            "#if __has_include(NAME)\n",
+            "#define HAS(x) __has_include(x)\n#if HAS(NAME)\n",
+        ] {
+            assert!(hidden(line, &["/p/a.h", "/q/y.h"], text).is_err(), "{text}");
+            // Nothing else is shown.
+            assert_eq!(hidden(line, &["/p/a.h"], text), Ok(vec![]), "{text}");
         }
     }
 }

@@ -13,6 +13,11 @@ pub(crate) struct Probes {
     pub(crate) asked: Names,
     /// Operands of `#include` and its like.
     pub(crate) included: Names,
+    /// Macros that stand for `__has_include`, or pass their argument on to it. Whoever calls one in an `#if` asks for its argument, so all names in brackets on
+    /// such lines are among `asked`.
+    pub(crate) wrappers: Vec<Box<[u8]>>,
+    /// Hashes of what is called in `#if` with something else than a written name: if it is a wrapper, a name is made by macros.
+    pub(crate) calls: Vec<u64>,
 }
 
 /// Header names as they are written.
@@ -46,11 +51,26 @@ impl Probes {
                 };
                 match operand(after, asks, || is_directive(&text[..at])) {
                     Operand::Written(name) => names.written.push(name.into()),
+                    Operand::Computed if asks => match wrapper(text, at, after) {
+                        Some(name) => probes.wrappers.push(name.into()),
+                        None => names.computed = true,
+                    },
                     Operand::Computed => names.computed = true,
+                    // Another name for it, which a macro has at the end of its line.
+                    Operand::None if asks => {
+                        let name = wrapper(text, at, after);
+                        probes.wrappers.extend(name.map(Into::into));
+                    }
                     Operand::None => {}
                 }
             }
         }
+        for line in text.split(|&byte| byte == b'\n') {
+            probes.read_condition(line);
+        }
+        probes.add_outer_wrappers(text);
+        probes.calls.sort_unstable();
+        probes.calls.dedup();
         for names in [&mut probes.asked, &mut probes.included] {
             names.written.sort_unstable();
             names.written.dedup();
@@ -60,11 +80,115 @@ impl Probes {
     }
 }
 
+impl Probes {
+    /// What a line of `#if` or `#elif` calls, and with which names.
+    fn read_condition(&mut self, line: &[u8]) {
+        let Some(rest) = directive(line, b"if").or_else(|| directive(line, b"elif")) else {
+            return;
+        };
+        for at in memchr::memchr_iter(b'(', rest) {
+            let argument = without_blanks(&rest[at + 1..]);
+            let end = match argument.first() {
+                Some(b'<') => b'>',
+                Some(b'"') => b'"',
+                _ => {
+                    if let Some(name) = last_name(&rest[..at]) {
+                        self.calls.push(hash(name));
+                    }
+                    continue;
+                }
+            };
+            if let Some(length) = memchr::memchr(end, &argument[1..]) {
+                self.asked.written.push(argument[1..=length].into());
+            }
+        }
+    }
+
+    /// Macros that pass their argument on to a wrapper.
+    fn add_outer_wrappers(&mut self, text: &[u8]) {
+        let mut known = 0;
+        while known < self.wrappers.len() {
+            let wrapper = self.wrappers[known].clone();
+            known += 1;
+            for line in text.split(|&byte| byte == b'\n') {
+                let Some((name, _, body)) = definition(line) else {
+                    continue;
+                };
+                let is_called = memmem::find(body, &wrapper).is_some();
+                if is_called && !self.wrappers.iter().any(|other| **other == *name) {
+                    self.wrappers.push(name.into());
+                }
+            }
+        }
+    }
+}
+
+/// How calls are told apart.
+pub(crate) fn hash(name: &[u8]) -> u64 {
+    use std::hash::BuildHasher as _;
+    foldhash::fast::FixedState::default().hash_one(name)
+}
+
+/// What follows a directive's name on its line.
+fn directive<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    // A comment may have begun on an earlier line.
+    let line = memmem::rfind(line, b"*/ #").map_or(line, |at| &line[at + 2..]);
+    let line = without_blanks(line);
+    let rest = [&b"#"[..], b"%:", b"??="];
+    let rest = rest.iter().find_map(|mark| line.strip_prefix(*mark))?;
+    let rest = without_blanks(rest).strip_prefix(name)?;
+    let ends = rest.first().is_none_or(|byte| !is_name(*byte));
+    ends.then_some(rest)
+}
+
+/// A macro that a line defines: its name, its parameters' text, what stands behind.
+fn definition(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let rest = without_blanks(directive(line, b"define")?);
+    let end = rest.iter().position(|byte| !is_name(*byte))?;
+    let (name, rest) = rest.split_at(end);
+    match rest.strip_prefix(b"(") {
+        None => Some((name, b"", rest)),
+        Some(rest) => {
+            let end = memchr::memchr(b')', rest)?;
+            Some((name, &rest[..end], &rest[end + 1..]))
+        }
+    }
+}
+
+/// The macro that a line defines as another name for `__has_include`, or as one that passes its parameter on to it.
+fn wrapper<'a>(text: &'a [u8], at: usize, after: &[u8]) -> Option<&'a [u8]> {
+    let start = memchr::memrchr(b'\n', &text[..at]).map_or(0, |at| at + 1);
+    let end = memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |length| at + length);
+    let (name, parameters, _) = definition(&text[start..end])?;
+    let Some(argument) = without_blanks(after).strip_prefix(b"(") else {
+        return Some(name);
+    };
+    let argument = without_blanks(argument);
+    let length = argument.iter().position(|byte| !is_name(*byte))?;
+    let mut parameters = parameters.split(|&byte| byte == b',');
+    let passes = parameters.any(|parameter| parameter.trim_ascii() == &argument[..length]);
+    (length > 0 && passes).then_some(name)
+}
+
+/// The name at the end of a text.
+fn last_name(text: &[u8]) -> Option<&[u8]> {
+    let text = text.trim_ascii_end();
+    let start = text
+        .iter()
+        .rposition(|byte| !is_name(*byte))
+        .map_or(0, |at| at + 1);
+    (start < text.len()).then(|| &text[start..])
+}
+
+fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
+}
+
 fn operand<'a>(after: &'a [u8], asks: bool, is_directive: impl Fn() -> bool) -> Operand<'a> {
     let rest = without_blanks(after);
     let rest = match (asks, rest.first()) {
         (true, Some(b'(')) => without_blanks(&rest[1..]),
-        // `#ifdef __has_include`, `defined(__has_include)`; or another name for it, which a macro has.
+        // `#ifdef __has_include`, `defined(__has_include)`.
         (true, Some(b')' | b'\n' | b'\r' | b'&' | b'|') | None) => return Operand::None,
         (true, _) => rest,
         (false, _) => rest,
@@ -153,7 +277,12 @@ mod tests {
             plain,
         );
         check("#if __has_include(X)\n", &[], &[], (true, false));
-        check("#define H __has_include x\n", &[], &[], (true, false));
+        check(
+            "#if __has_include(X) || Y\n#define H X\n",
+            &[],
+            &[],
+            (true, false),
+        );
         check("#include X\n%: include Y\n", &[], &[], (false, true));
         check(
             "we include this and \"that\"; import it\n#endif /* include guard */\n",
@@ -162,5 +291,47 @@ mod tests {
             plain,
         );
         check("#include \"unfinished\nint x;", &[], &[], (false, true));
+    }
+    #[test]
+    fn macros_that_ask_are_known() {
+        let check = |text: &str, wrappers: &[&str], asked: &[&str], calls: &[&str]| {
+            let probes = Probes::of(text.as_bytes());
+            let text_of = |name: &[u8]| String::from_utf8(name.to_vec()).unwrap();
+            let found: Vec<String> = probes.wrappers.iter().map(|name| text_of(name)).collect();
+            assert_eq!(found, wrappers, "{text}");
+            let found: Vec<String> = probes
+                .asked
+                .written
+                .iter()
+                .map(|name| text_of(name))
+                .collect();
+            assert_eq!(found, asked, "{text}");
+            assert!(!probes.asked.computed, "{text}");
+            for call in calls {
+                assert!(probes.calls.contains(&hash(call.as_bytes())), "{text}");
+            }
+        };
+        check("#  define HAS(x) __has_include(x)\n", &["HAS"], &[], &[]);
+        check(
+            "#define HAS(a, b) (a && __has_include( b ))\n",
+            &["HAS"],
+            &[],
+            &[],
+        );
+        check("#define HAS __has_include\n", &["HAS"], &[], &[]);
+        check(
+            "#define HAS(x) __has_include(x)\n#define OUTER(y) HAS(y)\n",
+            &["HAS", "OUTER"],
+            &[],
+            &[],
+        );
+        check(
+            "#if HAS(<a/b.h>) && defined(X)\n",
+            &[],
+            &["a/b.h"],
+            &["defined"],
+        );
+        check("# elif A || HAS( \"c.h\" )\n", &[], &["c.h"], &[]);
+        check("#if HAS(NAME)\n", &[], &[], &["HAS"]);
     }
 }

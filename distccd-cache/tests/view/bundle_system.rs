@@ -603,3 +603,28 @@ fn all_system_directories_are_looked_at_as_they_are() {
     let there = SYSTEM.iter().filter(|dir| Path::new(dir).is_dir()).count();
     assert!(there >= 2, "{SYSTEM:?}");
 }
+
+#[test]
+fn what_is_hidden_from_a_job_is_not_there() {
+    for shop in shops() {
+        let mut session = Session::new();
+        let used = session.add_file("/home/u/p/used.h", b"#define USED 1\n");
+        let hidden = ["/home/u/p/seen.h", "/usr/include/deep/seen.h"];
+        let first = session.add_file(hidden[0], b"#define SEEN 1\n");
+        let second = session.add_file(hidden[1], b"#define SEEN 2\n");
+        // Another job brings both into the tree that is kept.
+        let both = "#include \"seen.h\"\n#include \"deep/seen.h\"\n";
+        let all = job(&session, &[used, first, second], vec![], both);
+        compiles(shop.run(&session, all, Path::new(GCC)), "with both");
+        let text = "#include \"used.h\"\n\
+            #if __has_include(\"seen.h\") || __has_include(<deep/seen.h>)\n#error it is seen\n#endif\n\
+            int f = USED;\n";
+        let mut lonely = job(&session, &[used], vec![], text);
+        lonely.hidden = hidden.iter().map(|path| path.as_bytes().to_vec()).collect();
+        let finished = compiles(shop.run(&session, lonely, Path::new(GCC)), "hidden");
+        assert!(finished.side.is_empty(), "{:?}", finished.side);
+        // And it is there for the next one.
+        let all = job(&session, &[used, first, second], vec![], both);
+        compiles(shop.run(&session, all, Path::new(GCC)), "with both again");
+    }
+}
