@@ -23,6 +23,9 @@ pub(crate) struct Wanted {
     /// All components but the last.
     directories: HashSet<Vec<u8>>,
     is_computed: bool,
+    /// What macros stand for, and whether one of these is included by its macro's name.
+    defined: HashSet<Box<[u8]>>,
+    is_by_macro: bool,
     /// Hashes of macros that ask, and of what is called in `#if` with a name that macros make.
     wrappers: HashSet<u64>,
     calls: HashSet<u64>,
@@ -38,12 +41,20 @@ impl Wanted {
             bases: HashSet::new(),
             directories: HashSet::new(),
             is_computed: false,
+            defined: HashSet::new(),
+            is_by_macro: false,
             wrappers: HashSet::new(),
             calls: HashSet::new(),
             is_unlisted: line.dependencies().user_only,
         };
         for forced in line.forced_includes() {
             wanted.add_name(forced.file);
+        }
+        for given in line.macros() {
+            let body = given.text.splitn(2, |&byte| byte == b'=').nth(1);
+            if let Some([b'<' | b'"', name @ .., b'>' | b'"']) = body {
+                wanted.defined.insert(name.into());
+            }
         }
         wanted
     }
@@ -55,6 +66,10 @@ impl Wanted {
         self.calls.extend(&probes.calls);
         self.add_names(&probes.asked, true);
         self.add_names(&probes.included, self.is_unlisted);
+        if self.is_unlisted {
+            self.is_by_macro |= probes.is_by_macro;
+            self.defined.extend(probes.defined.iter().cloned());
+        }
     }
 
     fn add_names(&mut self, names: &Names, counts: bool) {
@@ -103,10 +118,15 @@ impl Wanted {
     /// # Errors
     /// Why that cannot be told.
     pub(crate) fn hidden(
-        &self,
+        mut self,
         manifest: &Manifest,
         table: &Table,
     ) -> Result<Vec<Vec<u8>>, String> {
+        if self.is_by_macro {
+            let defined = std::mem::take(&mut self.defined);
+            self.is_computed |= defined.is_empty();
+            defined.iter().for_each(|name| self.add_name(name));
+        }
         let is_computed = self.is_computed || !self.wrappers.is_disjoint(&self.calls);
         let all = table.entries(0..manifest.length);
         let is_unused =
@@ -238,6 +258,10 @@ mod tests {
         // A list of what was read without the system's headers does not tell.
         let unlisted = "gcc -MMD -c a.c";
         check(unlisted, "#include <y.h>\n", &["/p/a.h.gch", "/q/y.h"]);
+        let by_macro = "#include Y\n#define Y <y.h>\n";
+        check(unlisted, by_macro, &["/p/a.h.gch", "/q/y.h"]);
+        let given = "gcc -MMD -DY=<y.h> -c a.c";
+        check(given, "#include Y\n", &["/p/a.h.gch", "/q/y.h"]);
         let wrapped = "#define HAS(x) __has_include(x)\n#if HAS(<y.h>)\n";
         check(line, wrapped, &["/p/a.h.gch", "/q/y.h"]);
     }

@@ -13,6 +13,10 @@ pub(crate) struct Probes {
     pub(crate) asked: Names,
     /// Operands of `#include` and its like.
     pub(crate) included: Names,
+    /// A `#include` of a macro's name: one of `defined`, in this or in another content.
+    pub(crate) is_by_macro: bool,
+    /// What macros stand for that may be a header's name.
+    pub(crate) defined: Vec<Box<[u8]>>,
     /// Macros that stand for `__has_include`, or pass their argument on to it. Whoever calls one in an `#if` asks for its argument, so all names in brackets on
     /// such lines are among `asked`.
     pub(crate) wrappers: Vec<Box<[u8]>>,
@@ -53,8 +57,10 @@ impl Probes {
                     Operand::Written(name) => names.written.push(name.into()),
                     Operand::Computed if asks => match wrapper(text, at, after) {
                         Some(name) => probes.wrappers.push(name.into()),
-                        None => names.computed = true,
+                        // Elsewhere than in a directive it is a word in a comment.
+                        None => names.computed |= is_in_directive(&text[..at]),
                     },
+                    Operand::Computed if is_name_alone(after) => probes.is_by_macro = true,
                     Operand::Computed => names.computed = true,
                     // Another name for it, which a macro has at the end of its line.
                     Operand::None if asks => {
@@ -67,6 +73,11 @@ impl Probes {
         }
         for line in text.split(|&byte| byte == b'\n') {
             probes.read_condition(line);
+            if let Some((_, _, body)) = definition(line)
+                && let Operand::Written(name) = operand(body, false, || false)
+            {
+                probes.defined.push(name.into());
+            }
         }
         probes.add_outer_wrappers(text);
         probes.calls.sort_unstable();
@@ -222,6 +233,24 @@ fn without_blanks(text: &[u8]) -> &[u8] {
     }
 }
 
+/// Whether a word stands on a line that begins with `#`, as far as a look tells.
+fn is_in_directive(before: &[u8]) -> bool {
+    let line = &before[memchr::memrchr(b'\n', before).map_or(0, |at| at + 1)..];
+    let begins = |mark: &[u8]| line.trim_ascii_start().starts_with(mark);
+    begins(b"#") || begins(b"%:") || begins(b"??=") || memmem::find(line, b"*/").is_some()
+}
+
+/// Whether nothing but a name stands on the rest of a line.
+fn is_name_alone(after: &[u8]) -> bool {
+    let line = &after[..memchr::memchr(b'\n', after).unwrap_or(after.len())];
+    let rest = without_blanks(line);
+    let end = rest
+        .iter()
+        .position(|byte| !is_name(*byte))
+        .unwrap_or(rest.len());
+    end > 0 && without_blanks(&rest[end..]).trim_ascii().is_empty()
+}
+
 /// Whether a `#` stands before a word, with blanks between them at most. A comment may begin on another line: then it counts as one.
 fn is_directive(before: &[u8]) -> bool {
     let mut before = before;
@@ -283,7 +312,17 @@ mod tests {
             &[],
             (true, false),
         );
-        check("#include X\n%: include Y\n", &[], &[], (false, true));
+        check("#include X(a)\n%: include Y(b)\n", &[], &[], (false, true));
+        check(
+            "/* a\n __has_include argument */\n#include X\n",
+            &[],
+            &[],
+            plain,
+        );
+        let by_macro = Probes::of(b"#include X\n#define X \"x.h\"\n# define Y <y.h>\n");
+        assert!(by_macro.is_by_macro);
+        let defined: Vec<&[u8]> = by_macro.defined.iter().map(|name| &**name).collect();
+        assert_eq!(defined, [&b"x.h"[..], b"y.h"]);
         check(
             "we include this and \"that\"; import it\n#endif /* include guard */\n",
             &[],
