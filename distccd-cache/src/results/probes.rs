@@ -71,7 +71,7 @@ impl Probes {
                 }
             }
         }
-        for line in text.split(|&byte| byte == b'\n') {
+        for line in directives(text) {
             probes.read_condition(line);
             if let Some((_, _, body)) = definition(line)
                 && let Operand::Written(name) = operand(body, false, || false)
@@ -92,7 +92,7 @@ impl Probes {
 }
 
 impl Probes {
-    /// What a line of `#if` or `#elif` calls, and with which names.
+    /// What a directive calls if it is `#if` or `#elif`, and with which names.
     fn read_condition(&mut self, line: &[u8]) {
         let Some(rest) = directive(line, b"if").or_else(|| directive(line, b"elif")) else {
             return;
@@ -121,7 +121,7 @@ impl Probes {
         while known < self.wrappers.len() {
             let wrapper = self.wrappers[known].clone();
             known += 1;
-            for line in text.split(|&byte| byte == b'\n') {
+            for line in directives(text) {
                 let Some((name, _, body)) = definition(line) else {
                     continue;
                 };
@@ -140,19 +140,23 @@ pub(crate) fn hash(name: &[u8]) -> u64 {
     foldhash::fast::FixedState::default().hash_one(name)
 }
 
-/// What follows a directive's name on its line.
+/// What stands behind each `#` on its line: directives, and some other things.
+fn directives(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let marks = [&b"#"[..], b"%:", b"??="];
+    marks.into_iter().flat_map(move |mark| {
+        let after = memmem::find_iter(text, mark).map(move |at| &text[at + mark.len()..]);
+        after.map(|after| &after[..memchr::memchr(b'\n', after).unwrap_or(after.len())])
+    })
+}
+
+/// What follows a directive's name, behind its `#`.
 fn directive<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    // A comment may have begun on an earlier line.
-    let line = memmem::rfind(line, b"*/ #").map_or(line, |at| &line[at + 2..]);
-    let line = without_blanks(line);
-    let rest = [&b"#"[..], b"%:", b"??="];
-    let rest = rest.iter().find_map(|mark| line.strip_prefix(*mark))?;
-    let rest = without_blanks(rest).strip_prefix(name)?;
+    let rest = without_blanks(line).strip_prefix(name)?;
     let ends = rest.first().is_none_or(|byte| !is_name(*byte));
     ends.then_some(rest)
 }
 
-/// A macro that a line defines: its name, its parameters' text, what stands behind.
+/// A macro that a directive defines: its name, its parameters' text, what stands behind.
 fn definition(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let rest = without_blanks(directive(line, b"define")?);
     let end = rest.iter().position(|byte| !is_name(*byte))?;
@@ -170,7 +174,8 @@ fn definition(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 fn wrapper<'a>(text: &'a [u8], at: usize, after: &[u8]) -> Option<&'a [u8]> {
     let start = memchr::memrchr(b'\n', &text[..at]).map_or(0, |at| at + 1);
     let end = memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |length| at + length);
-    let (name, parameters, _) = definition(&text[start..end])?;
+    let line = &text[start..end];
+    let (name, parameters, _) = directives(line).find_map(definition)?;
     let Some(argument) = without_blanks(after).strip_prefix(b"(") else {
         return Some(name);
     };
