@@ -17,7 +17,6 @@ use protocol::version::Version;
 use super::key::{Door, Ingredients, Input, What};
 use super::plan::Plan;
 use super::shelf::Results;
-use super::suitable;
 use crate::command::Command;
 use crate::tree::{is_below, parent_of};
 use crate::view::skeleton::TOOLCHAIN_ROOTS;
@@ -148,7 +147,7 @@ impl Requested<'_> {
             if matches!(row.means, Meaning::Search(kind) if changes_defaults(kind)) {
                 return Some(item.text);
             }
-            let span = item.value.filter(|_| suitable::is_search(row))?;
+            let span = item.value.filter(|_| row.path)?;
             let path = joined(cwd, line.bytes(span));
             is_unwatched(&path, results, workshop).then_some(span)
         });

@@ -1,6 +1,6 @@
 //! Which command lines have results that can be kept at all. Owns no state.
 
-use protocol::command_line::{CommandLine, LocalClass, OptionRow, Role};
+use protocol::command_line::{CommandLine, LocalClass, Role};
 
 use super::mentions::Mentions;
 
@@ -43,11 +43,6 @@ fn depends_on_more(class: LocalClass) -> bool {
         | LocalClass::UnknownForwarded
         | LocalClass::Unsupported => true,
     }
-}
-
-/// Whether a row of the option table is about directories below which this server may have files that no client sent.
-pub(crate) fn is_search(row: &OptionRow) -> bool {
-    row.path
 }
 
 #[cfg(test)]
