@@ -71,16 +71,16 @@ for user in ${users//,/ }; do
     mkdir "$work/out-$user"
     [ "$(id -u)" != 0 ] || chown "$user" "$work/out-$user"
 done
-# The users run side by side, each on ports of its own: the suite mostly waits.
+# Modes and users run side by side, each on ports of its own: the suite mostly waits.
 failed=0
+pids=()
 for mode in ${modes//,/ }; do
-    pids=()
     for user in ${users//,/ }; do
         run "$mode" "$user" $port & pids+=($!)
         port=$((port + 100))
     done
-    for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
 done
+for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
 
 /usr/bin/python3 "$root/tests/peers/compare_suite.py" --expectations "$root/tests/peers/suite-expectations.txt" \
     --results "$work" --modes "$modes" --users "$users" \

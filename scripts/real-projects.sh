@@ -28,7 +28,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 if [ $quick = yes ]; then # for CI: less of everything, fewer of fmtlib's tests
-    : "${only:=lua5.4,zlib,fmtlib}" "${flags:=-O2 -g}"
+    : "${only:=lua5.4,zlib,fmtlib}" "${flags:=-O1 -g}"
 else
     : "${only:=lua5.4,zlib,redis,sqlite3,fmtlib}" "${flags:=-O2;-O2 -g}"
 fi
@@ -78,9 +78,10 @@ sqlite3_make() { "$@" make -C bld -j"$jobs" libsqlite3.a; }
 fmtlib_prepare() {
     local tests="args assert chrono color compile core enforce-checks format gtest-extra noexception os ostream
         posix-mock printf ranges scan std unicode xchar"
-    [ "$QUICK" = no ] || tests="args core os"
-    { echo "CXX = g++"; echo "OBJECTS = src/format.o src/os.o test/util.o test/test-main.o test/gtest-extra.o \\"
-      for t in $tests; do echo "    test/$t-test.o \\"; done; echo "    gtest-all.o gmock-all.o"
+    local others="test/util.o test/test-main.o test/gtest-extra.o gtest-all.o gmock-all.o"
+    [ "$QUICK" = no ] || tests=args others=
+    { echo "CXX = g++"; echo "OBJECTS = src/format.o src/os.o $others \\"
+      for t in $tests; do echo "    test/$t-test.o \\"; done; echo
       echo 'all: $(OBJECTS)'
       printf '%%.o: %%.cc\n\t$(CXX) -std=c++17 %s -Iinclude -Itest -MD -MP -c $< -o $@\n' "$flag"
       printf 'gtest-all.o: /usr/src/googletest/googletest/src/gtest-all.cc\n\t$(CXX) %s -I/usr/src/googletest/googletest -MD -c $< -o $@\n' "$flag"

@@ -1,7 +1,6 @@
 //! One client, from its first byte to our last. Owns the order of the steps; every way it can end is one [`Failure`] or
 //! a reply, and is counted and logged in one place.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::exit_code::ExitCode;
@@ -78,6 +77,10 @@ fn finish(house: &House, peer: &str, done: &Done, code: u8, time: Duration) {
     house
         .statistics
         .ended(done.ending, time, &done.compiler, &done.source);
+    // A line of its own: stock's is read by people's scripts.
+    if !matches!(done.cache, Cached::Unasked) {
+        notice!(target: "dcc_job_cache", "client: {peer} {}: {named}", done.cache);
+    }
     notice!(
         target: "dcc_job_summary",
         "client: {peer} {} exit:{} sig:{} core:{} ret:{code} time:{}ms {named}",
@@ -87,10 +90,6 @@ fn finish(house: &House, peer: &str, done: &Done, code: u8, time: Duration) {
         u8::from(done.status.core_dumped()),
         time.as_millis(),
     );
-    // A line of its own: stock's is read by people's scripts.
-    if !matches!(done.cache, Cached::Unasked) {
-        notice!(target: "dcc_job_cache", "client: {peer} {}: {named}", done.cache);
-    }
 }
 
 async fn job<R, W>(
@@ -140,11 +139,9 @@ where
         return Err(Failure::Arguments(refusal));
     }
 
-    let task = Task {
-        request: Arc::new(request),
-        compiler,
-    };
-    task.serve(house, peer, reader, writer).await
+    Task::new(request, compiler)
+        .serve(house, peer, reader, writer)
+        .await
 }
 
 /// The reply to a client whose compiler is allowed here but not installed.

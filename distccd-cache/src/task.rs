@@ -1,12 +1,10 @@
 //! A job of stock's protocols that was received and may run: looked for among the results, compiled, kept, answered. Owns the order of these steps.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use protocol::bundle::reply::BundleReply;
+use protocol::bundle::digest::Digest;
 use protocol::identity::Identity;
-use protocol::limits::Limits;
-use protocol::reply::Reply;
 use protocol::request::Request;
 use protocol::wait_status::WaitStatus;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
@@ -18,7 +16,7 @@ use crate::house::House;
 use crate::job::Finished;
 use crate::log::shown;
 use crate::reply::{log_cost, off_thread, send};
-use crate::results::{Begun, Entrance, Kept, Named, Plan, Requested, Results};
+use crate::results::{Begun, Entrance, Kept, Named, Plan, Requested, Results, digests};
 use crate::shelf::Shelf;
 use crate::statistics::Ending;
 use crate::workshop::Workshop;
@@ -26,12 +24,23 @@ use crate::workshop::Workshop;
 /// See the module's text.
 #[derive(Clone)]
 pub(crate) struct Task {
-    pub(crate) request: Arc<Request>,
+    request: Arc<Request>,
     /// The program that the whitelist allowed.
-    pub(crate) compiler: PathBuf,
+    compiler: PathBuf,
+    /// Digests of what was sent, once somebody asked for them.
+    digests: Arc<OnceLock<Vec<Digest>>>,
 }
 
 impl Task {
+    /// A task that may run.
+    pub(crate) fn new(request: Request, compiler: PathBuf) -> Self {
+        Self {
+            request: Arc::new(request),
+            compiler,
+            digests: Arc::default(),
+        }
+    }
+
     /// Serves the client that sent it.
     pub(crate) async fn serve<R, W>(
         &self,
@@ -49,9 +58,7 @@ impl Task {
             |shelf: &'_ Arc<Shelf>| shelf.results.clone().map(|kept| (Arc::clone(shelf), kept));
         let Some((shelf, results)) = shelf.and_then(with_results) else {
             let finished = self.compile(house, reader).await?;
-            return self
-                .give(house, peer, finished, Cached::Unasked, writer)
-                .await;
+            return self.give(house, peer, finished, None, writer).await;
         };
         let asked = bundle::compilers::identify(house, &shelf, &self.request.argv, &self.compiler);
         let ((plan, begun), identity) = match asked.await? {
@@ -61,7 +68,7 @@ impl Task {
         let _flight = match (&plan, begun) {
             (Plan::Keep(named), Some(begun)) => tokio::select! {
                 entrance = results.enter(named, begun) => match entrance {
-                    Entrance::Hit(kept) => return self.give_again(house, peer, &kept, writer).await,
+                    Entrance::Hit(kept) => return Ok(self.give_again(house, peer, kept, writer).await),
                     Entrance::Miss(flight) => Some(flight),
                 },
                 () = left(reader) => return Err(Failure::ClientLeft),
@@ -70,9 +77,13 @@ impl Task {
             _ => None,
         };
         let finished = self.compile(house, reader).await?;
-        let kept = self.keep(house, &results, plan, identity, finished);
-        let (finished, cache) = kept.await?;
-        self.give(house, peer, finished, cache, writer).await
+        let keeping = Keeping {
+            results,
+            plan,
+            identity,
+        };
+        self.give(house, peer, finished, Some(keeping), writer)
+            .await
     }
 
     /// Waits for a slot, and compiles.
@@ -98,20 +109,28 @@ impl Task {
         Ok(finished)
     }
 
-    /// Sends what a compile gave.
+    /// Sends what a compile gave, and keeps it if it may be.
     async fn give<W: AsyncWrite + Unpin>(
         &self,
         house: &House,
         peer: &str,
         finished: Finished,
-        cache: Cached,
+        keeping: Option<Keeping>,
         writer: &mut W,
     ) -> Result<Done, Failure> {
         log_cost(peer, &finished);
         let ending = ending_of(finished.outcome, house.is_stopping())?;
         let status = finished.reply.status;
         let source = shown(&finished.source);
-        let bytes = off_thread(move || finished.reply.encode()).await?;
+        let (task, workshop) = (self.clone(), house.settings.workshop.clone());
+        let encoded = off_thread(move || {
+            let bytes = finished.reply.encode();
+            let cache = keeping.map_or(Cached::Unasked, |keeping| {
+                task.keep(&keeping, &workshop, &finished, &bytes)
+            });
+            (bytes, cache)
+        });
+        let (bytes, cache) = encoded.await?;
         send(house, peer, bytes, writer).await;
         Ok(Done {
             ending,
@@ -127,31 +146,17 @@ impl Task {
         &self,
         house: &House,
         peer: &str,
-        kept: &Kept,
+        kept: Kept,
         writer: &mut W,
-    ) -> Result<Done, Failure> {
-        let version = self.request.version;
-        let outcome = BundleReply::decode_outcome(&kept.0, Limits::DEFAULT)
-            .map_err(|error| Failure::Receive(error.into()))?;
-        let reply = Reply {
-            version,
-            status: outcome.status,
-            stderr: outcome.stderr,
-            stdout: outcome.stdout,
-            object: outcome.object,
-            dependencies: version
-                .server_preprocesses()
-                .then_some(outcome.dependencies),
-        };
-        let bytes = off_thread(move || reply.encode()).await?;
-        send(house, peer, bytes, writer).await;
-        Ok(Done {
+    ) -> Done {
+        send(house, peer, kept.0, writer).await;
+        Done {
             ending: Ending::CompileOk,
             status: WaitStatus::SUCCESS,
             compiler: shown(&self.request.argv[0]),
             source: source_name(&self.request.argv),
             cache: Cached::Hit,
-        })
+        }
     }
 
     /// What is to become of the result, and a first look for it.
@@ -171,53 +176,52 @@ impl Task {
         .await
     }
 
-    /// Keeps the result of a compile if it may be.
-    async fn keep(
-        &self,
-        house: &House,
-        results: &Arc<Results>,
-        plan: Plan,
-        identity: Option<Arc<Identity>>,
-        finished: Finished,
-    ) -> Result<(Finished, Cached), Failure> {
-        let (task, results) = (self.clone(), Arc::clone(results));
-        let workshop = house.settings.workshop.clone();
-        let keep = move || {
-            let kept = match (plan, identity) {
-                (Plan::Keep(named), Some(identity)) => {
-                    task.keep_as(&results, &workshop, &named, &identity, &finished)
-                }
-                (Plan::Not(reason), _) => Err(reason),
-                (Plan::Keep(_), None) => Err("it is not known who the compiler is".to_owned()),
-            };
-            let cache = kept.map_or_else(Cached::Not, Cached::Kept);
-            if matches!(cache, Cached::Not(_)) {
-                results.count_not_kept();
-            }
-            (finished, cache)
-        };
-        off_thread(keep).await
-    }
-
     fn requested<'a>(&'a self, identity: &'a Identity) -> Requested<'a> {
         Requested {
             compiler: &self.compiler,
             identity,
             request: &self.request,
+            digests: self.digests.get_or_init(|| digests(&self.request)),
         }
     }
 
     /// Keeps a result and says why there was none, or why it cannot be kept. Blocks on the disk.
-    fn keep_as(
+    fn keep(
         &self,
+        keeping: &Keeping,
+        workshop: &Workshop,
+        finished: &Finished,
+        reply: &[u8],
+    ) -> Cached {
+        let results = &keeping.results;
+        let kept = match (&keeping.plan, &keeping.identity) {
+            (Plan::Keep(named), Some(identity)) => {
+                let requested = self.requested(identity);
+                self.may_keep(&requested, results, workshop, named, finished)
+                    .map(|()| {
+                        results.keep(&named.for_result(finished), reply);
+                        requested.explain(results, workshop)
+                    })
+            }
+            (Plan::Not(reason), _) => Err(reason.clone()),
+            (Plan::Keep(_), None) => Err("it is not known who the compiler is".to_owned()),
+        };
+        if kept.is_err() {
+            results.count_not_kept();
+        }
+        kept.map_or_else(Cached::Not, Cached::Kept)
+    }
+
+    /// Whether a result is one for everybody who asks for the same.
+    fn may_keep(
+        &self,
+        requested: &Requested<'_>,
         results: &Results,
         workshop: &Workshop,
         named: &Named,
-        identity: &Identity,
         finished: &Finished,
-    ) -> Result<String, String> {
+    ) -> Result<(), String> {
         finished.is_fit_to_keep(workshop)?;
-        let requested = self.requested(identity);
         let limit = usize::try_from(workshop.limits().tree_bytes).unwrap_or(usize::MAX);
         let unpack = |wire: &[u8]| self.request.version.unpack(wire.to_vec(), limit).ok();
         if let Some(doubt) = requested.doubt(results, &finished.own_reads, unpack) {
@@ -225,21 +229,18 @@ impl Task {
         }
         // This server's headers may have changed while it compiled.
         match requested.plan(results, workshop) {
-            Plan::Keep(after) if after == *named => {}
-            _ => return Err("this server's headers changed meanwhile".to_owned()),
+            Plan::Keep(after) if after == *named => Ok(()),
+            _ => Err("this server's headers changed meanwhile".to_owned()),
         }
-        let reply = &finished.reply;
-        let reply = BundleReply {
-            status: reply.status,
-            stderr: reply.stderr.clone(),
-            stdout: reply.stdout.clone(),
-            object: reply.object.clone(),
-            dependencies: reply.dependencies.clone().unwrap_or_default(),
-            ..BundleReply::default()
-        };
-        results.keep(named, &reply);
-        Ok(requested.explain(results, workshop))
     }
+}
+
+/// What is needed to keep a result.
+struct Keeping {
+    results: Arc<Results>,
+    plan: Plan,
+    /// The compiler's, where it is known.
+    identity: Option<Arc<Identity>>,
 }
 
 /// Ends when the client is gone. A client that has sent its request sends nothing more until it has the reply; one that

@@ -215,9 +215,8 @@ impl Daemon {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
     }
 
-    /// How many jobs it says that it compiled. A client has its reply before the daemon writes the job's line, so this waits
-    /// until every connection has its line.
-    pub fn compiled(&self) -> usize {
+    /// What it logged, when every connection has its line: a client has its reply before the daemon writes that.
+    pub fn settled_log(&self) -> String {
         let mut log = String::new();
         wait_until("every connection has its line", || {
             log = self.log_text();
@@ -225,7 +224,12 @@ impl Daemon {
             let begun: usize = begun.iter().map(|text| log.matches(text).count()).sum();
             begun == log.matches("(dcc_job_summary)").count()
         });
-        log.matches("COMPILE_OK").count()
+        log
+    }
+
+    /// How many jobs it says that it compiled.
+    pub fn compiled(&self) -> usize {
+        self.settled_log().matches("COMPILE_OK").count()
     }
 
     /// The daemon's process.

@@ -69,9 +69,9 @@ impl Work {
         let kept = match (plan, &shelf.results) {
             (Plan::Not(reason), _) => Err(reason.clone()),
             (Plan::Keep(_), None) => Err("results are not kept here".to_owned()),
-            (Plan::Keep(named), Some(results)) => {
-                finished.is_fit_to_keep(workshop).map(|()| (named, results))
-            }
+            (Plan::Keep(named), Some(results)) => finished
+                .is_fit_to_keep(workshop)
+                .map(|()| (named.for_result(&finished), results)),
         };
         let reply = BundleReply {
             note: Note::default(),
@@ -83,8 +83,9 @@ impl Work {
             side: finished.side,
         };
         match kept {
-            Ok((named, results)) => {
-                let outcome = results.keep(named, &reply);
+            Ok((name, results)) => {
+                let outcome = reply.encode_outcome(Codec::Zstd);
+                results.keep(&name, &outcome);
                 let environment = self.environment();
                 let text = self.offered(&environment).explain(results, workshop);
                 let fate = Fate::Compiled;

@@ -125,8 +125,7 @@ fn content(what: &What<'_>) -> u64 {
     match what {
         What::Directory => 0,
         What::Link(target) => hash(target),
-        What::File(digest, _) => hash(&digest.0),
-        What::Wire(bytes) => hash(bytes),
+        What::File(digest, _) | What::Wire(digest) => hash(&digest.0),
     }
 }
 

@@ -9,7 +9,7 @@ use protocol::bundle::digest::Digest;
 use protocol::identity::Identity;
 
 /// Names of results that were made by another list are never met: whoever changes [`result_key`] changes this.
-const CONTEXT: &str = "pumphouse 2026-11-30 result of a compile 1";
+const CONTEXT: &str = "pumphouse 2026-11-30 result of a compile 2";
 
 /// By which door a job came. Results of one door are not looked for by another, since jobs see different files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +30,8 @@ pub(crate) enum What<'a> {
     Link(&'a [u8]),
     /// The digest of its bytes, and when it was modified.
     File(&'a Digest, i64),
-    /// A file in the form in which a client of stock's protocols sends it.
-    Wire(&'a [u8]),
+    /// A file in the form in which a client of stock's protocols sends it: the digest of that.
+    Wire(&'a Digest),
 }
 
 /// One file, link or directory that a job's compiler finds.
@@ -111,9 +111,9 @@ pub(crate) fn result_key(ingredients: &Ingredients<'_>, root: Option<&[u8]>) -> 
                 key.plain(&digest.0);
                 key.number(twins.first(digest, modified, at));
             }
-            What::Wire(bytes) => {
+            What::Wire(digest) => {
                 key.number(3);
-                key.plain(&Digest::of(bytes).0);
+                key.plain(&digest.0);
             }
         }
         key.option(input.name);

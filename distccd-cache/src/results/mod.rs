@@ -27,5 +27,5 @@ mod own_headers;
 
 pub(crate) use bundle::Offered;
 pub(crate) use plan::{Named, Plan};
-pub(crate) use request::Requested;
+pub(crate) use request::{Requested, digests};
 pub(crate) use shelf::{Begun, Entrance, Kept, Results, Tally};

@@ -1,12 +1,12 @@
 //! What is to become of one job's result: under which name it is looked for and kept, or why it is not. Owns no state.
 
 use protocol::bundle::digest::Digest;
-use protocol::bundle::reply::BundleReply;
 use protocol::command_line::CommandLine;
 
 use super::key::{Ingredients, result_key};
 use super::place;
 use super::suitable;
+use crate::job::Finished;
 
 /// See the module's text.
 #[derive(Clone, Debug)]
@@ -54,19 +54,16 @@ impl Named {
         self.anywhere.as_ref().map_or(self.here, |(name, _)| *name)
     }
 
-    /// The name for a result: the one that holds anywhere only if nothing in it mentions the place.
-    pub(crate) fn for_result(&self, reply: &BundleReply) -> Digest {
+    /// The name for the result of a compile: the one that holds anywhere only if nothing in it mentions the place.
+    pub(crate) fn for_result(&self, finished: &Finished) -> Digest {
         let Some((name, root)) = &self.anywhere else {
             return self.here;
         };
-        let outputs = [
-            &reply.object,
-            &reply.dependencies,
-            &reply.stdout,
-            &reply.stderr,
-        ];
+        let reply = &finished.reply;
+        let outputs = [&reply.object, &reply.stdout, &reply.stderr];
+        let mut outputs = outputs.into_iter().chain(&reply.dependencies);
         let is_tied =
-            !reply.side.is_empty() || outputs.iter().any(|output| place::mentions(output, root));
+            !finished.side.is_empty() || outputs.any(|output| place::mentions(output, root));
         if is_tied { self.here } else { *name }
     }
 }

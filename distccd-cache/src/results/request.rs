@@ -27,6 +27,22 @@ pub(crate) struct Requested<'a> {
     pub(crate) compiler: &'a Path,
     pub(crate) identity: &'a Identity,
     pub(crate) request: &'a Request,
+    /// Of what was sent, in its order, see [`digests`].
+    pub(crate) digests: &'a [Digest],
+}
+
+/// Digests of all files that were sent, as they are on the wire. Links, which have no bytes of their own, have that of nothing.
+pub(crate) fn digests(request: &Request) -> Vec<Digest> {
+    match &request.input {
+        Sent::Preprocessed(source) => vec![Digest::of(source)],
+        Sent::Tree(entries) => entries
+            .iter()
+            .map(|entry| match &entry.content {
+                EntryContent::File(bytes) => Digest::of(bytes),
+                EntryContent::Link(_) => Digest::of(b""),
+            })
+            .collect(),
+    }
 }
 
 impl Requested<'_> {
@@ -91,24 +107,25 @@ impl Requested<'_> {
     fn inputs(&self) -> Vec<Input<'_>> {
         let entries = match &self.request.input {
             Sent::Tree(entries) => entries,
-            Sent::Preprocessed(source) => {
+            Sent::Preprocessed(_) => {
                 return vec![Input {
                     // Packed and plain bytes are different things.
                     path: match self.request.version {
                         Version::Plain1 => b"plain",
                         _ => b"packed",
                     },
-                    what: What::Wire(source),
+                    what: What::Wire(&self.digests[0]),
                     name: None,
                 }];
             }
         };
         let mut inputs: Vec<Input<'_>> = entries
             .iter()
-            .map(|entry| Input {
+            .zip(self.digests)
+            .map(|(entry, digest)| Input {
                 path: entry.path.as_bytes(),
                 what: match &entry.content {
-                    EntryContent::File(bytes) => What::Wire(bytes),
+                    EntryContent::File(_) => What::Wire(digest),
                     EntryContent::Link(target) => What::Link(target),
                 },
                 name: None,
@@ -117,6 +134,19 @@ impl Requested<'_> {
         // Stable: of two entries with one path the later one wins, and their order counts.
         inputs.sort_by_key(|input| input.path);
         inputs
+    }
+
+    /// The files that were sent: path, bytes on the wire, and digest of those.
+    fn files(&self) -> Vec<(&[u8], &[u8], &Digest)> {
+        let entries = match &self.request.input {
+            Sent::Preprocessed(source) => return vec![(b"the source", source, &self.digests[0])],
+            Sent::Tree(entries) => entries.iter().zip(self.digests),
+        };
+        let files = entries.filter_map(|(entry, digest)| match &entry.content {
+            EntryContent::File(bytes) => Some((entry.path.as_bytes(), &bytes[..], digest)),
+            EntryContent::Link(_) => None,
+        });
+        files.collect()
     }
 
     /// What this server's headers are, for a job that may read them.
@@ -170,12 +200,9 @@ impl Requested<'_> {
         {
             return Some(unwatched(path));
         }
-        for input in self.inputs() {
-            let What::Wire(bytes) = input.what else {
-                continue;
-            };
-            let path = String::from_utf8_lossy(input.path);
-            match results.content(&Digest::of(bytes), || Ok(unpack(bytes))) {
+        for (path, bytes, digest) in self.files() {
+            let path = String::from_utf8_lossy(path);
+            match results.content(digest, || Ok(unpack(bytes))) {
                 Ok(Some(found)) if found.mentions.is_nothing() => {}
                 Ok(Some(found)) => {
                     return Some(format!("{path} mentions {}", found.mentions.words()));

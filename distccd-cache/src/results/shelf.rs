@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use protocol::bundle::block::Codec;
 use protocol::bundle::digest::Digest;
-use protocol::bundle::reply::BundleReply;
 use tokio::time::timeout;
 
 use super::contents::{Content, Contents};
@@ -20,7 +18,7 @@ use crate::store::{Claim, Store, Ticket, Waiter};
 /// How long a job waits for the same job of another client before it compiles by itself.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// A result as it was kept: a reply of the bundle dialect behind its note, in zstd.
+/// A result as it was kept, ready to be sent: of the bundle dialect what stands behind the note, in zstd; of stock's protocols the reply.
 #[derive(Debug)]
 pub(crate) struct Kept(pub(crate) Vec<u8>);
 
@@ -168,17 +166,15 @@ impl Results {
         Entrance::Hit(kept)
     }
 
-    /// Keeps the result of a compile that ended with exit code 0. Gives back its kept form. That it cannot be written costs a compile later, no more.
-    pub(crate) fn keep(&self, named: &Named, reply: &BundleReply) -> Vec<u8> {
-        let outcome = reply.encode_outcome(Codec::Zstd);
-        match self.store.put_record(named.for_result(reply).0, &outcome) {
+    /// Keeps the result of a compile that ended with exit code 0. That it cannot be written costs a compile later, no more.
+    pub(crate) fn keep(&self, name: &Digest, result: &[u8]) {
+        match self.store.put_record(name.0, result) {
             Ok(()) => _ = self.kept.fetch_add(1, Ordering::Relaxed),
             Err(error) => {
                 self.count_not_kept();
                 tracing::warn!("a result is not kept: {error}");
             }
         }
-        outcome
     }
 
     /// Counts a compile whose result is not kept.
