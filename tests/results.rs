@@ -249,6 +249,32 @@ fn whatever_changes_is_compiled_anew() {
     assert!(is_hit(&house.compare(Door::Bundle, &cwd, LINE)));
 }
 
+/// As the Linux kernel's trace events do it, with a list of what was read that leaves the system's headers out.
+#[test]
+fn a_header_whose_name_macros_make_is_no_reason_to_compile_again() {
+    let dir = scratch();
+    let house = House::new(dir.path(), &[]);
+    let cwd = project(dir.path(), "p");
+    let text = "/* nobody writes asm(\".include x.h\") here */\n#include <stddef.h>\n#define QUOTED(x) #x\n#define TEXT(x) QUOTED(x)\n\
+        #define HEADER(x) TEXT(x.h)\n#define THIS made\n#include HEADER(THIS)\nint f(void) { return MADE; }\n";
+    write_tree(
+        &cwd,
+        &[
+            ("a.c", text),
+            ("made.h", "#define MADE 7\n"),
+            ("b.c", "#include \"deep/other.h\"\nint g = OTHER;\n"),
+            ("deep/other.h", "#define OTHER 8\n"),
+        ],
+    );
+    let line = "gcc -O1 -I. -MMD -MF a.d -c a.c -o a.o";
+    // Another unit brings files that this one does not use.
+    house.compile(Door::Bundle, &cwd, "gcc -O1 -I. -MMD -c b.c -o b.o");
+    let first = house.compare(Door::Bundle, &cwd, line);
+    assert!(first.starts_with("miss"), "{first}");
+    let second = house.compare(Door::Bundle, &cwd, line);
+    assert!(is_hit(&second), "{second}");
+}
+
 #[test]
 fn two_headers_that_change_places_make_another_object() {
     let dir = scratch();

@@ -467,6 +467,41 @@ fn a_silent_client_is_given_up_and_its_uploads_go_to_others() {
     Job::new(2).assert_done(&daemon);
 }
 
+/// A result would be everybody's: it must not rest on what its client says that the job does not use.
+#[test]
+fn an_offer_from_before_a_header_came_does_not_see_it() {
+    let daemon = daemon();
+    let header: &[u8] = b"int a_name_that_is_seen = 1;\n";
+    let with = |source: &[u8], used: &[u32]| {
+        let mut job = Job::new(7);
+        job.own = vec![file("/p/q/a.c", source)];
+        job.used = used.iter().copied().collect();
+        for text in [source, header] {
+            job.contents.insert(Digest::of(text), text.to_vec());
+        }
+        job
+    };
+    let mut honest = with(
+        b"#include \"h.h\"\n#include \"later.h\"\nint f(void) { return H; }\n",
+        &[0, 1],
+    );
+    honest.table.push(file("/p/q/later.h", header));
+    honest.assert_done(&daemon);
+    for question in ["__has_include(\"later.h\")", "__has_include(NAME)"] {
+        let source = format!(
+            "#include \"h.h\"\n#define NAME \"later.h\"\n#if {question}\n#include NAME\n#endif\nint f(void) {{ return H; }}\n"
+        );
+        match with(source.as_bytes(), &[0]).run(&daemon) {
+            Said::Done(reply) => {
+                assert!(reply.status.success(), "{reply:?}");
+                let object = String::from_utf8_lossy(&reply.object).into_owned();
+                assert!(!object.contains("a_name_that_is_seen"), "{question}");
+            }
+            said => panic!("{said:?}"),
+        }
+    }
+}
+
 #[test]
 fn nothing_is_left_of_a_compiler_that_another_machine_has() {
     let daemon = Daemon::start(|command, dir| {

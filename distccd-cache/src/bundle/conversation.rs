@@ -21,7 +21,7 @@ use crate::house::House;
 use crate::job::{Finished, JobError};
 use crate::log::shown;
 use crate::reply::{log_cost, off_thread, send};
-use crate::results::{Entrance, Kept, Plan};
+use crate::results::{Entrance, Hidden, Kept, Plan};
 use crate::shelf::Shelf;
 use crate::statistics::Ending;
 use crate::table::Table;
@@ -188,12 +188,17 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
             };
             let finished = settings
                 .workshop
-                .run_bundle(work.job(hidden), &work.compiler, content, cancelled)
+                .run_bundle(
+                    work.job(hidden.paths.clone()),
+                    &work.compiler,
+                    content,
+                    cancelled,
+                )
                 .await;
             drop(slot);
             match finished {
                 Ok(finished) => {
-                    let done = self.finish(peer, work, plan, finished).await;
+                    let done = self.finish(peer, work, plan, hidden, finished).await;
                     drop(pins);
                     return done;
                 }
@@ -242,6 +247,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
         peer: &str,
         work: Work,
         plan: Plan,
+        hidden: Hidden,
         finished: Finished,
     ) -> Result<Done, Failure> {
         log_cost(peer, &finished);
@@ -252,7 +258,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
             Arc::clone(&self.shelf),
             self.house.settings.workshop.clone(),
         );
-        let encode = move || work.reply(&shelf, &workshop, &plan, finished);
+        let encode = move || work.reply(&shelf, &workshop, &plan, &hidden, finished);
         let (bytes, cache) = off_thread(encode).await?;
         send(self.house, peer, bytes, self.writer).await;
         Ok(Done {

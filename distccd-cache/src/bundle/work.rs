@@ -20,7 +20,7 @@ use protocol::tree_path::TreePath;
 
 use crate::failure::Cached;
 use crate::job::{BundleJob, Finished};
-use crate::results::{Offered, Plan};
+use crate::results::{Hidden, Offered, Plan, Results};
 use crate::shelf::Shelf;
 use crate::table::Table;
 use crate::workshop::Workshop;
@@ -64,6 +64,7 @@ impl Work {
         shelf: &Arc<Shelf>,
         workshop: &Workshop,
         plan: &Plan,
+        hidden: &Hidden,
         finished: Finished,
     ) -> (Vec<u8>, Cached) {
         let kept = match (plan, &shelf.results) {
@@ -71,6 +72,7 @@ impl Work {
             (Plan::Keep(_), None) => Err("results are not kept here".to_owned()),
             (Plan::Keep(named), Some(results)) => finished
                 .is_fit_to_keep(workshop)
+                .and_then(|()| self.saw_no_more(shelf, workshop, results, hidden))
                 .map(|()| (named.for_result(&finished), results)),
         };
         let reply = BundleReply {
@@ -111,17 +113,36 @@ impl Work {
         shelf: &Arc<Shelf>,
         workshop: &Workshop,
         plan: &mut Plan,
-    ) -> Vec<Vec<u8>> {
+    ) -> Hidden {
         let (Plan::Keep(_), Some(results)) = (&plan, &shelf.results) else {
-            return Vec::new();
+            return Hidden::default();
         };
         let content = contents(shelf, workshop, &self.offer, &self.table);
         match self.offered(&[]).hidden(results, content) {
             Ok(hidden) => hidden,
             Err(reason) => {
                 *plan = Plan::Not(reason);
-                Vec::new()
+                Hidden::default()
             }
+        }
+    }
+
+    /// Whether all that came into the job's sight while it ran was of no use to it, or hidden.
+    fn saw_no_more(
+        &self,
+        shelf: &Arc<Shelf>,
+        workshop: &Workshop,
+        results: &Results,
+        hidden: &Hidden,
+    ) -> Result<(), String> {
+        if self.table.len() == hidden.seen {
+            return Ok(());
+        }
+        let content = contents(shelf, workshop, &self.offer, &self.table);
+        let now = self.offered(&[]).hidden(results, content)?;
+        match hidden.covers(&now) {
+            true => Ok(()),
+            false => Err("files that it might have found came meanwhile".to_owned()),
         }
     }
 

@@ -12,11 +12,15 @@ use protocol::bundle::setting::Setting;
 use protocol::command_line::CommandLine;
 use protocol::identity::Identity;
 
-use super::hide::Wanted;
+use super::hide::{Hidden, Wanted};
 use super::key::{Door, Ingredients, Input, What};
 use super::plan::Plan;
+use super::request::joined;
 use super::shelf::Results;
+use crate::command::Command;
 use crate::table::Table;
+use crate::tree::parent_of;
+use crate::view::skeleton::{DEVICES, ETC, TOOLCHAIN_ROOTS};
 use crate::workshop::Workshop;
 
 /// A job as its client offers it.
@@ -85,9 +89,9 @@ impl Offered<'_> {
         &self,
         results: &Results,
         content: impl Fn(&Digest) -> std::io::Result<Option<Vec<u8>>>,
-    ) -> Result<Vec<Vec<u8>>, String> {
-        let line = CommandLine::parse(self.argv);
-        let mut wanted = Wanted::of(&line);
+    ) -> Result<Hidden, String> {
+        let command = Command::parse(self.argv).map_err(|error| error.to_string())?;
+        let mut wanted = Wanted::of(&command.line);
         let used = self.entries();
         let used = used.iter().map(|entry| &**entry);
         for entry in self.manifest.own.iter().chain(used) {
@@ -107,7 +111,21 @@ impl Offered<'_> {
                 Err(error) => return Err(format!("{} cannot be read: {error}", entry.path)),
             }
         }
-        wanted.hidden(self.manifest, self.table)
+        wanted.hidden(self.manifest, self.table, &self.needed(&command))
+    }
+
+    /// Directories that a job has whatever its files are.
+    fn needed(&self, command: &Command) -> Vec<Vec<u8>> {
+        let outputs = std::iter::once(&command.output).chain(&command.dependencies);
+        let outputs = outputs.map(|file| parent_of(&joined(&self.setting.cwd, file)).to_vec());
+        let mounted = TOOLCHAIN_ROOTS.iter().chain(&ETC).chain(&DEVICES);
+        let mounted = mounted.chain(&["/proc", "/tmp"]);
+        let system = &self.setting.platform.system_directories;
+        outputs
+            .chain([self.setting.cwd.clone()])
+            .chain(mounted.map(|path| path.as_bytes().to_vec()))
+            .chain(system.iter().cloned())
+            .collect()
     }
 
     /// The table's entries that the job uses, in the order of their paths.

@@ -1,7 +1,6 @@
 //! What a job must not see of the files that a server shows it beside those that it uses (see [`super::probes`]). Owns what one job looks for.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use protocol::bundle::entry::{Content, Entry};
 use protocol::bundle::manifest::Manifest;
@@ -9,10 +8,45 @@ use protocol::command_line::CommandLine;
 
 use super::probes::{Names, Probes, hash};
 use crate::table::Table;
-use crate::tree::is_below;
 
-/// Files that are hidden at most; a job from which more would have to be hidden keeps no result.
-const MOST: usize = 256;
+/// Files and directories that are hidden at most, some 5 us each; a job from which more would have to be hidden keeps no result.
+const MOST: usize = 4096;
+
+/// What is hidden from a job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hidden {
+    /// In order; a directory with all that is in it.
+    pub(crate) paths: Vec<Vec<u8>>,
+    /// How many entries the table had.
+    pub(crate) seen: u32,
+}
+
+impl Hidden {
+    /// Whether this hides all that another one hides.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let is_hidden = |path: &[u8]| {
+            let mut ways = ways_to(path);
+            ways.any(|way| {
+                self.paths
+                    .binary_search_by(|known| (**known).cmp(way))
+                    .is_ok()
+            })
+        };
+        other.paths.iter().all(|path| is_hidden(path))
+    }
+}
+
+/// An absolute path and the directories on the way to it, the outermost first and without the root.
+fn ways_to(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    let ends = (1..=path.len()).filter(|&end| end == path.len() || path[end] == b'/');
+    ends.map(|end| &path[..end])
+}
+
+/// The last component of a path.
+fn base(path: &[u8]) -> &[u8] {
+    let slash = memchr::memrchr(b'/', path);
+    &path[slash.map_or(0, |at| at + 1)..]
+}
 
 /// What the contents of a job look for.
 pub(crate) struct Wanted {
@@ -113,7 +147,8 @@ impl Wanted {
         }
     }
 
-    /// The paths to hide.
+    /// The paths to hide, of all that the table has by now: a grove may show what other jobs of the same client brought since the job was offered. `needed` are
+    /// directories that stay whatever is in them: where the job writes, where something is mounted.
     ///
     /// # Errors
     /// Why that cannot be told.
@@ -121,63 +156,69 @@ impl Wanted {
         mut self,
         manifest: &Manifest,
         table: &Table,
-    ) -> Result<Vec<Vec<u8>>, String> {
+        needed: &[Vec<u8>],
+    ) -> Result<Hidden, String> {
         if self.is_by_macro {
             let defined = std::mem::take(&mut self.defined);
             self.is_computed |= defined.is_empty();
             defined.iter().for_each(|name| self.add_name(name));
         }
-        let is_computed = self.is_computed || !self.wrappers.is_disjoint(&self.calls);
-        let all = table.entries(0..manifest.length);
-        let is_unused =
-            |index: u32| !manifest.used.contains(index) && !manifest.dead.contains(index);
+        // A name that macros make may be any.
+        let hides_all = self.is_computed || !self.wrappers.is_disjoint(&self.calls);
+        let all = table.entries(0..table.len());
         let links = all
             .iter()
             .any(|(_, entry)| matches!(entry.content, Content::Link(_)));
-        let used: Vec<&Arc<Entry>> = all
-            .iter()
-            .filter(|(index, _)| manifest.used.contains(*index))
-            .map(|(_, entry)| entry)
-            .collect();
-        let mut hidden = Vec::new();
-        for (_, entry) in all.iter().filter(|(index, _)| is_unused(*index)) {
-            let path = entry.path.as_bytes();
-            let own = manifest
-                .own
-                .iter()
-                .any(|own| is_below(own.path.as_bytes(), path));
-            if own || !is_computed && !self.may_find(entry, links) {
+        let is_used = |index: u32| index < manifest.length && manifest.used.contains(index);
+        let used = all.iter().filter(|(index, _)| is_used(*index));
+        let own = manifest.own.iter().map(|entry| entry.path.as_bytes());
+        let mut stays: HashSet<&[u8]> = HashSet::new();
+        for path in used
+            .map(|(_, entry)| entry.path.as_bytes())
+            .chain(own)
+            .chain(needed.iter().map(Vec::as_slice))
+        {
+            let mut ways = ways_to(path).rev();
+            while ways.next().is_some_and(|way| stays.insert(way)) {}
+        }
+        // Late ones are not shown to a job that was offered before.
+        let is_shown = |index: u32, entry: &Entry| match index < manifest.length {
+            true => !is_used(index) && !manifest.dead.contains(index),
+            false => !entry.late,
+        };
+        let mut paths: HashSet<&[u8]> = HashSet::new();
+        for (index, entry) in &all {
+            if !is_shown(*index, entry) {
                 continue;
             }
-            if is_computed {
-                return Err(format!(
-                    "a name is looked for that macros make, and {} is no file of the job",
-                    entry.path
-                ));
+            // The first step on the way that is there for nobody else hides all behind it.
+            let path = entry.path.as_bytes();
+            let Some(first) = ways_to(path).find(|way| !stays.contains(way)) else {
+                continue;
+            };
+            let leads = |way: &[u8]| way.len() < path.len() && self.directories.contains(base(way));
+            let may_find = hides_all
+                || self.may_find(entry, links)
+                || ways_to(path).any(|way| way.len() >= first.len() && leads(way));
+            if may_find {
+                paths.insert(first);
             }
-            // What stands on the way to a file that is used is there for everybody.
-            let is_on_the_way = used.iter().any(|used| is_below(used.path.as_bytes(), path));
-            if !is_on_the_way {
-                hidden.push(path.to_vec());
-            }
-            if hidden.len() > MOST {
+            if paths.len() > MOST {
                 return Err("too many files would have to be hidden from the job".to_owned());
             }
         }
-        // A path may have been entered more than once.
-        hidden.sort_unstable();
-        hidden.dedup();
-        Ok(hidden)
+        let mut paths: Vec<Vec<u8>> = paths.into_iter().map(<[u8]>::to_vec).collect();
+        paths.sort_unstable();
+        Ok(Hidden {
+            paths,
+            seen: all.len() as u32,
+        })
     }
 
     /// Whether the job's compiler might find an entry.
     fn may_find(&self, entry: &Entry, links: bool) -> bool {
         let path = entry.path.as_bytes();
-        let start = path
-            .iter()
-            .rposition(|&byte| byte == b'/')
-            .map_or(0, |at| at + 1);
-        let base = &path[start..];
+        let base = base(path);
         match entry.content {
             Content::Directory | Content::Link(_) => {
                 self.directories.contains(base) || self.bases.contains(base)
@@ -237,9 +278,10 @@ mod tests {
             .collect();
         let mut wanted = Wanted::of(&CommandLine::parse(&words));
         wanted.add(&Read::of(text.as_bytes()).probes);
-        let hidden = wanted.hidden(&manifest, &table)?;
+        let hidden = wanted.hidden(&manifest, &table, &[b"/q/out".to_vec()])?;
+        assert_eq!(hidden.seen, length);
         let text = |path: Vec<u8>| String::from_utf8(path).unwrap();
-        Ok(hidden.into_iter().map(text).collect())
+        Ok(hidden.paths.into_iter().map(text).collect())
     }
 
     #[test]
@@ -251,9 +293,15 @@ mod tests {
         };
         check(line, "int x;\n", &["/p/a.h.gch"]);
         let asks = "#if __has_include(\"x.h\")\n";
-        check(line, asks, &["/p/a.h.gch", "/p/x.h", "/q/deep/x.h"]);
+        check(line, asks, &["/p/a.h.gch", "/p/x.h", "/q/deep"]);
         let asks = "#if __has_include(<deep/x.h>)\n";
-        check(line, asks, &["/p/a.h.gch", "/q/deep/x.h"]);
+        check(line, asks, &["/p/a.h.gch", "/q/deep"]);
+        // A directory that is there only for others would be a way to a header.
+        check(
+            line,
+            "#include \"deep/../y.h\"\n",
+            &["/p/a.h.gch", "/q/deep"],
+        );
         check(line, "#include \"y.h\"\n", &["/p/a.h.gch"]);
         // A list of what was read without the system's headers does not tell.
         let unlisted = "gcc -MMD -c a.c";
@@ -267,15 +315,29 @@ mod tests {
     }
 
     #[test]
-    fn names_that_macros_make_cannot_be_told() {
+    fn where_macros_make_names_nothing_else_is_seen() {
         let line = "gcc -MD -c a.c";
+        let paths = ["/p/a.h", "/q/y.h", "/q/deep/x.h", "/q/out/z.h", "/r/s/t.h"];
         for text in [
             "#if __has_include(NAME)\n",
             "#define HAS(x) __has_include(x)\n#if HAS(NAME)\n",
         ] {
-            assert!(hidden(line, &["/p/a.h", "/q/y.h"], text).is_err(), "{text}");
+            let expected = ["/q/deep", "/q/out/z.h", "/q/y.h", "/r"];
+            assert_eq!(hidden(line, &paths, text).unwrap(), expected, "{text}");
             // Nothing else is shown.
             assert_eq!(hidden(line, &["/p/a.h"], text), Ok(vec![]), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_hidden_covers_what_is_below() {
+        let hidden = |paths: &[&str]| Hidden {
+            paths: paths.iter().map(|path| path.as_bytes().to_vec()).collect(),
+            seen: 0,
+        };
+        let all = hidden(&["/p/a", "/q"]);
+        assert!(all.covers(&hidden(&["/p/a", "/q/x/y"])));
+        assert!(!all.covers(&hidden(&["/p"])));
+        assert!(!all.covers(&hidden(&["/p/ab"])));
     }
 }

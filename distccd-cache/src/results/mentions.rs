@@ -6,7 +6,7 @@ use memchr::memmem;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mentions(u8);
 
-/// What is looked for. A word in a comment or a string counts, too: whoever reads a content to the end like this need not parse it.
+/// What is looked for. A word in a string counts, too; one in a comment does not where it is plain that it is one.
 const WORDS: [&str; 7] = [
     "__DATE__",
     "__TIME__",
@@ -22,6 +22,15 @@ const WORDS: [&str; 7] = [
 impl Mentions {
     /// What a text mentions whose continued lines are joined.
     pub(crate) fn of(text: &[u8]) -> Self {
+        let found = Self::anywhere(text);
+        // Headers of the Linux kernel tell in comments why they do without.
+        match found.is_nothing() {
+            true => found,
+            false => without_comments(text).map_or(found, |code| Self::anywhere(&code)),
+        }
+    }
+
+    fn anywhere(text: &[u8]) -> Self {
         let mut found = 0;
         for (bit, word) in WORDS.iter().enumerate() {
             if memmem::find(text, word.as_bytes()).is_some() {
@@ -44,9 +53,80 @@ impl Mentions {
     }
 }
 
+/// A text without what is between `/*` and `*/`, or `None` where that depends on language and dialect: raw strings, digits with separators, `/*` behind `//`.
+fn without_comments(text: &[u8]) -> Option<Vec<u8>> {
+    let mut code = Vec::with_capacity(text.len());
+    let mut rest = text;
+    let line_end = |text: &[u8]| memchr::memchr(b'\n', text).unwrap_or(text.len());
+    // Whether a name or a number is just being read, and which of them.
+    let (mut in_name, mut in_number) = (false, false);
+    while let Some(&byte) = rest.first() {
+        let length = match (byte, rest.get(1)) {
+            (b'/', Some(b'*')) => {
+                let end = memmem::find(&rest[2..], b"*/")?;
+                rest = &rest[2 + end + 2..];
+                code.push(b' ');
+                (in_name, in_number) = (false, false);
+                continue;
+            }
+            (b'/', Some(b'/')) => {
+                let line = &rest[..line_end(rest)];
+                // In C90 that is no comment yet.
+                if memmem::find(line, b"/*").is_some() {
+                    return None;
+                }
+                line.len()
+            }
+            (b'"', _) if code.last() == Some(&b'R') => return None,
+            (b'\'', _) if in_number => return None,
+            (b'"' | b'\'', _) => quoted(&rest[..line_end(rest)]),
+            _ => 1,
+        };
+        let is_part = byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.' && in_number;
+        in_number = is_part && (in_number || !in_name && byte.is_ascii_digit());
+        in_name = is_part && !in_number;
+        code.extend_from_slice(&rest[..length]);
+        rest = &rest[length..];
+    }
+    Some(code)
+}
+
+/// How long a string or character is that a line begins with; one without an end goes to the end of the line.
+fn quoted(line: &[u8]) -> usize {
+    let mut at = 1;
+    while at < line.len() {
+        match line[at] {
+            b'\\' => at += 1,
+            byte if byte == line[0] => return at + 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    line.len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn comments_do_not_count_where_they_are_plain() {
+        for (text, words) in [
+            ("/* a\n * asm(\".include <x.h>\") */ int x;", ""),
+            ("int x; // __DATE__\n", "__DATE__"),
+            ("char *s = \"/*\", *d = __DATE__; /* */", "__DATE__"),
+            ("char c = '\"'; /* __DATE__ */", ""),
+            ("char c = '\\''; /* __DATE__ */", ""),
+            ("#error don't\n/* __DATE__ */", ""),
+            ("a //* x */ __DATE__\n;", "__DATE__"),
+            ("a = 1'0 + '\"' \"/*\" __DATE__ /* */", "__DATE__"),
+            ("R\"x(/*)x\" __DATE__ /* */", "__DATE__"),
+            ("/* __DATE__", "__DATE__"),
+            ("u8'x' /* __TIME__ */", ""),
+        ] {
+            assert_eq!(Mentions::of(text.as_bytes()).words(), words, "{text}");
+        }
+    }
 
     #[test]
     fn the_time_and_hidden_files_are_found() {

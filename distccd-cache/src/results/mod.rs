@@ -26,6 +26,7 @@ mod probes;
 mod own_headers;
 
 pub(crate) use bundle::Offered;
+pub(crate) use hide::Hidden;
 pub(crate) use plan::{Named, Plan};
 pub(crate) use request::{Requested, digests};
 pub(crate) use shelf::{Begun, Entrance, Kept, Results, Tally};

@@ -279,7 +279,7 @@ fn is_shown(path: &[u8], workshop: &Workshop) -> bool {
 }
 
 /// An absolute path without `.` and `..`, which may be another than the one behind links: it is only asked whether it may be the server's.
-fn joined(cwd: &[u8], path: &[u8]) -> Vec<u8> {
+pub(super) fn joined(cwd: &[u8], path: &[u8]) -> Vec<u8> {
     let cwd = if path.starts_with(b"/") {
         &b""[..]
     } else {
