@@ -189,7 +189,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
             let finished = settings
                 .workshop
                 .run_bundle(
-                    work.job(hidden.paths.clone()),
+                    work.job(
+                        hidden
+                            .as_ref()
+                            .map(|hidden| hidden.paths.clone())
+                            .unwrap_or_default(),
+                    ),
                     &work.compiler,
                     content,
                     cancelled,
@@ -247,7 +252,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
         peer: &str,
         work: Work,
         plan: Plan,
-        hidden: Hidden,
+        hidden: Option<Hidden>,
         finished: Finished,
     ) -> Result<Done, Failure> {
         log_cost(peer, &finished);
@@ -258,7 +263,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
             Arc::clone(&self.shelf),
             self.house.settings.workshop.clone(),
         );
-        let encode = move || work.reply(&shelf, &workshop, &plan, &hidden, finished);
+        let encode = move || work.reply(&shelf, &workshop, &plan, hidden.as_ref(), finished);
         let (bytes, cache) = off_thread(encode).await?;
         send(self.house, peer, bytes, self.writer).await;
         Ok(Done {

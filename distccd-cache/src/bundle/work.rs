@@ -20,7 +20,7 @@ use protocol::tree_path::TreePath;
 
 use crate::failure::Cached;
 use crate::job::{BundleJob, Finished};
-use crate::results::{Hidden, Offered, Plan, Results};
+use crate::results::{Hidden, Offered, Plan};
 use crate::shelf::Shelf;
 use crate::table::Table;
 use crate::workshop::Workshop;
@@ -64,7 +64,7 @@ impl Work {
         shelf: &Arc<Shelf>,
         workshop: &Workshop,
         plan: &Plan,
-        hidden: &Hidden,
+        hidden: Option<&Hidden>,
         finished: Finished,
     ) -> (Vec<u8>, Cached) {
         let kept = match (plan, &shelf.results) {
@@ -72,7 +72,10 @@ impl Work {
             (Plan::Keep(_), None) => Err("results are not kept here".to_owned()),
             (Plan::Keep(named), Some(results)) => finished
                 .is_fit_to_keep(workshop)
-                .and_then(|()| self.saw_no_more(shelf, workshop, results, hidden))
+                .and_then(|()| match hidden {
+                    Some(hidden) => hidden.still_does(&self.offer.manifest, &self.table),
+                    None => Err("it is not known what the job looks for".to_owned()),
+                })
                 .map(|()| (named.for_result(&finished), results)),
         };
         let reply = BundleReply {
@@ -113,36 +116,17 @@ impl Work {
         shelf: &Arc<Shelf>,
         workshop: &Workshop,
         plan: &mut Plan,
-    ) -> Hidden {
+    ) -> Option<Hidden> {
         let (Plan::Keep(_), Some(results)) = (&plan, &shelf.results) else {
-            return Hidden::default();
+            return None;
         };
         let content = contents(shelf, workshop, &self.offer, &self.table);
         match self.offered(&[]).hidden(results, content) {
-            Ok(hidden) => hidden,
+            Ok(hidden) => Some(hidden),
             Err(reason) => {
                 *plan = Plan::Not(reason);
-                Hidden::default()
+                None
             }
-        }
-    }
-
-    /// Whether all that came into the job's sight while it ran was of no use to it, or hidden.
-    fn saw_no_more(
-        &self,
-        shelf: &Arc<Shelf>,
-        workshop: &Workshop,
-        results: &Results,
-        hidden: &Hidden,
-    ) -> Result<(), String> {
-        if self.table.len() == hidden.seen {
-            return Ok(());
-        }
-        let content = contents(shelf, workshop, &self.offer, &self.table);
-        let now = self.offered(&[]).hidden(results, content)?;
-        match hidden.covers(&now) {
-            true => Ok(()),
-            false => Err("files that it might have found came meanwhile".to_owned()),
         }
     }
 

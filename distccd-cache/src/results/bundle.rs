@@ -91,7 +91,7 @@ impl Offered<'_> {
         content: impl Fn(&Digest) -> std::io::Result<Option<Vec<u8>>>,
     ) -> Result<Hidden, String> {
         let command = Command::parse(self.argv).map_err(|error| error.to_string())?;
-        let mut wanted = Wanted::of(&command.line);
+        let mut contents = Vec::new();
         let used = self.entries();
         let used = used.iter().map(|entry| &**entry);
         for entry in self.manifest.own.iter().chain(used) {
@@ -99,7 +99,7 @@ impl Offered<'_> {
                 continue;
             };
             match results.content(digest, || content(digest)) {
-                Ok(Some(found)) if found.mentions.is_nothing() => wanted.add(&found.probes),
+                Ok(Some(found)) if found.mentions.is_nothing() => contents.push(found),
                 Ok(Some(found)) => {
                     return Err(format!(
                         "{} mentions {}",
@@ -111,7 +111,12 @@ impl Offered<'_> {
                 Err(error) => return Err(format!("{} cannot be read: {error}", entry.path)),
             }
         }
-        wanted.hidden(self.manifest, self.table, &self.needed(&command))
+        let in_system = contents.iter().any(|content| content.probes.is_system);
+        let mut wanted = Wanted::of(&command.line, in_system);
+        contents
+            .iter()
+            .for_each(|content| wanted.add(&content.probes));
+        Hidden::of(wanted, self.needed(&command), self.manifest, self.table)
     }
 
     /// Directories that a job has whatever its files are.

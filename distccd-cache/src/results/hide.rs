@@ -1,10 +1,11 @@
 //! What a job must not see of the files that a server shows it beside those that it uses (see [`super::probes`]). Owns what one job looks for.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use protocol::bundle::entry::{Content, Entry};
 use protocol::bundle::manifest::Manifest;
-use protocol::command_line::CommandLine;
+use protocol::command_line::{CommandLine, SearchKind};
 
 use super::probes::{Names, Probes, hash};
 use crate::table::Table;
@@ -12,28 +13,74 @@ use crate::table::Table;
 /// Files and directories that are hidden at most, some 5 us each; a job from which more would have to be hidden keeps no result.
 const MOST: usize = 4096;
 
-/// What is hidden from a job.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What is hidden from a job, and what it looks for.
+#[derive(Debug)]
 pub(crate) struct Hidden {
     /// In order; a directory with all that is in it.
     pub(crate) paths: Vec<Vec<u8>>,
+    wanted: Wanted,
+    needed: Vec<Vec<u8>>,
     /// How many entries the table had.
-    pub(crate) seen: u32,
+    seen: u32,
 }
 
 impl Hidden {
-    /// Whether this hides all that another one hides.
-    pub(crate) fn covers(&self, other: &Self) -> bool {
-        let is_hidden = |path: &[u8]| {
-            let mut ways = ways_to(path);
-            ways.any(|way| {
-                self.paths
-                    .binary_search_by(|known| (**known).cmp(way))
-                    .is_ok()
-            })
-        };
-        other.paths.iter().all(|path| is_hidden(path))
+    /// What is to be hidden of all that the table has by now. `needed` are directories that stay whatever is in them: where the job writes, where something
+    /// is mounted.
+    ///
+    /// # Errors
+    /// Why that cannot be told.
+    pub(crate) fn of(
+        mut wanted: Wanted,
+        needed: Vec<Vec<u8>>,
+        manifest: &Manifest,
+        table: &Table,
+    ) -> Result<Self, String> {
+        if wanted.is_by_macro {
+            let defined = std::mem::take(&mut wanted.defined);
+            wanted.is_computed |= defined.is_empty();
+            defined.iter().for_each(|name| wanted.add_name(name));
+        }
+        let seen = table.len();
+        Ok(Self {
+            paths: wanted.found(manifest, table, &needed, 0..seen)?,
+            wanted,
+            needed,
+            seen,
+        })
     }
+
+    /// Whether all that came into the table since is of no use to the job, or hidden: a grove may show what other jobs of the same client brought.
+    ///
+    /// # Errors
+    /// That it is not, or cannot be told.
+    pub(crate) fn still_does(&self, manifest: &Manifest, table: &Table) -> Result<(), String> {
+        let new = self.seen..table.len();
+        let found = match new.is_empty() {
+            true => Vec::new(),
+            false => self.wanted.found(manifest, table, &self.needed, new)?,
+        };
+        let is_hidden = |path: &[u8]| {
+            let known = |way: &[u8]| self.paths.binary_search_by(|known| (**known).cmp(way));
+            ways_to(path).any(|way| known(way).is_ok())
+        };
+        match found.iter().find(|path| !is_hidden(path)) {
+            None => Ok(()),
+            Some(path) => Err(format!(
+                "{} came meanwhile, which the job might have found",
+                String::from_utf8_lossy(path)
+            )),
+        }
+    }
+}
+
+/// Whether a command line has the compiler look in system directories.
+fn has_system(line: &CommandLine) -> bool {
+    let is_own = |kind| matches!(kind, SearchKind::Quote | SearchKind::Bracket);
+    let mut kinds: Vec<SearchKind> = line.search_options().map(|option| option.kind).collect();
+    let all = kinds.len();
+    kinds.retain(|kind| *kind != SearchKind::NoStandard);
+    kinds.len() == all || !kinds.into_iter().all(is_own)
 }
 
 /// An absolute path and the directories on the way to it, the outermost first and without the root.
@@ -49,6 +96,7 @@ fn base(path: &[u8]) -> &[u8] {
 }
 
 /// What the contents of a job look for.
+#[derive(Debug)]
 pub(crate) struct Wanted {
     /// Whole names, without `.` and with what is behind the last `..`.
     names: HashSet<Vec<u8>>,
@@ -68,8 +116,8 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// What the command line asks for.
-    pub(crate) fn of(line: &CommandLine) -> Self {
+    /// What the command line asks for. `in_system`: a content may say of itself that it is a system header.
+    pub(crate) fn of(line: &CommandLine, in_system: bool) -> Self {
         let mut wanted = Self {
             names: HashSet::new(),
             bases: HashSet::new(),
@@ -79,7 +127,7 @@ impl Wanted {
             is_by_macro: false,
             wrappers: HashSet::new(),
             calls: HashSet::new(),
-            is_unlisted: line.dependencies().user_only,
+            is_unlisted: line.dependencies().user_only && (in_system || has_system(line)),
         };
         for forced in line.forced_includes() {
             wanted.add_name(forced.file);
@@ -147,33 +195,27 @@ impl Wanted {
         }
     }
 
-    /// The paths to hide, of all that the table has by now: a grove may show what other jobs of the same client brought since the job was offered. `needed` are
-    /// directories that stay whatever is in them: where the job writes, where something is mounted.
-    ///
-    /// # Errors
-    /// Why that cannot be told.
-    pub(crate) fn hidden(
-        mut self,
+    /// What the job's compiler might find among some entries that the job does not use.
+    fn found(
+        &self,
         manifest: &Manifest,
         table: &Table,
         needed: &[Vec<u8>],
-    ) -> Result<Hidden, String> {
-        if self.is_by_macro {
-            let defined = std::mem::take(&mut self.defined);
-            self.is_computed |= defined.is_empty();
-            defined.iter().for_each(|name| self.add_name(name));
-        }
+        among: Range<u32>,
+    ) -> Result<Vec<Vec<u8>>, String> {
         // A name that macros make may be any.
-        let hides_all = self.is_computed || !self.wrappers.is_disjoint(&self.calls);
-        let all = table.entries(0..table.len());
-        let links = all
-            .iter()
-            .any(|(_, entry)| matches!(entry.content, Content::Link(_)));
+        let finds_all = self.is_computed || !self.wrappers.is_disjoint(&self.calls);
+        let is_first = among.start == 0;
+        let others = table.entries(among);
+        let mut links = others.iter().map(|(_, entry)| &entry.content);
+        // What was there before is not looked at again.
+        let links = !is_first || links.any(|content| matches!(content, Content::Link(_)));
+        let used = table.entries(manifest.used.iter());
         let is_used = |index: u32| index < manifest.length && manifest.used.contains(index);
-        let used = all.iter().filter(|(index, _)| is_used(*index));
         let own = manifest.own.iter().map(|entry| entry.path.as_bytes());
         let mut stays: HashSet<&[u8]> = HashSet::new();
         for path in used
+            .iter()
             .map(|(_, entry)| entry.path.as_bytes())
             .chain(own)
             .chain(needed.iter().map(Vec::as_slice))
@@ -187,7 +229,7 @@ impl Wanted {
             false => !entry.late,
         };
         let mut paths: HashSet<&[u8]> = HashSet::new();
-        for (index, entry) in &all {
+        for (index, entry) in &others {
             if !is_shown(*index, entry) {
                 continue;
             }
@@ -197,7 +239,7 @@ impl Wanted {
                 continue;
             };
             let leads = |way: &[u8]| way.len() < path.len() && self.directories.contains(base(way));
-            let may_find = hides_all
+            let may_find = finds_all
                 || self.may_find(entry, links)
                 || ways_to(path).any(|way| way.len() >= first.len() && leads(way));
             if may_find {
@@ -209,10 +251,7 @@ impl Wanted {
         }
         let mut paths: Vec<Vec<u8>> = paths.into_iter().map(<[u8]>::to_vec).collect();
         paths.sort_unstable();
-        Ok(Hidden {
-            paths,
-            seen: all.len() as u32,
-        })
+        Ok(paths)
     }
 
     /// Whether the job's compiler might find an entry.
@@ -276,10 +315,28 @@ mod tests {
             .split(' ')
             .map(|word| word.as_bytes().to_vec())
             .collect();
-        let mut wanted = Wanted::of(&CommandLine::parse(&words));
-        wanted.add(&Read::of(text.as_bytes()).probes);
-        let hidden = wanted.hidden(&manifest, &table, &[b"/q/out".to_vec()])?;
-        assert_eq!(hidden.seen, length);
+        let read = Read::of(text.as_bytes());
+        let mut wanted = Wanted::of(&CommandLine::parse(&words), read.probes.is_system);
+        wanted.add(&read.probes);
+        let hidden = Hidden::of(wanted, vec![b"/q/out".to_vec()], &manifest, &table)?;
+        assert_eq!(hidden.still_does(&manifest, &table), Ok(()));
+        // What others bring meanwhile: seen unless it is hidden, or of no use.
+        let bring = |path: &str, late: bool| {
+            let entry = Entry {
+                late,
+                ..entry(&path)
+            };
+            table.extend(vec![entry]);
+            hidden.still_does(&manifest, &table)
+        };
+        assert_eq!(bring("/r/of/no/use.txt", true), Ok(()));
+        for path in paths
+            .iter()
+            .filter(|path| hidden.paths.contains(&path.as_bytes().to_vec()))
+        {
+            assert_eq!(bring(path, false), Ok(()), "{path}");
+        }
+        assert!(bring("/elsewhere/b.gch", false).is_err());
         let text = |path: Vec<u8>| String::from_utf8(path).unwrap();
         Ok(hidden.paths.into_iter().map(text).collect())
     }
@@ -310,6 +367,17 @@ mod tests {
         check(unlisted, by_macro, &["/p/a.h.gch", "/q/y.h"]);
         let given = "gcc -MMD -DY=<y.h> -c a.c";
         check(given, "#include Y\n", &["/p/a.h.gch", "/q/y.h"]);
+        // Where there are no system's headers all that is read is listed.
+        let own = "gcc -nostdinc -Ii -MMD -c a.c";
+        check(own, "#include <y.h>\n", &["/p/a.h.gch"]);
+        for text in [
+            "#include <y.h>\n#pragma GCC system_header\n",
+            "# 1 \"x\" 3\n#include <y.h>\n",
+        ] {
+            check(own, text, &["/p/a.h.gch", "/q/y.h"]);
+        }
+        let unlisted = "gcc -nostdinc -isystem i -MMD -c a.c";
+        check(unlisted, "#include <y.h>\n", &["/p/a.h.gch", "/q/y.h"]);
         let wrapped = "#define HAS(x) __has_include(x)\n#if HAS(<y.h>)\n";
         check(line, wrapped, &["/p/a.h.gch", "/q/y.h"]);
     }
@@ -327,17 +395,5 @@ mod tests {
             // Nothing else is shown.
             assert_eq!(hidden(line, &["/p/a.h"], text), Ok(vec![]), "{text}");
         }
-    }
-
-    #[test]
-    fn what_is_hidden_covers_what_is_below() {
-        let hidden = |paths: &[&str]| Hidden {
-            paths: paths.iter().map(|path| path.as_bytes().to_vec()).collect(),
-            seen: 0,
-        };
-        let all = hidden(&["/p/a", "/q"]);
-        assert!(all.covers(&hidden(&["/p/a", "/q/x/y"])));
-        assert!(!all.covers(&hidden(&["/p"])));
-        assert!(!all.covers(&hidden(&["/p/ab"])));
     }
 }

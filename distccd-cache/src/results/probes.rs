@@ -20,6 +20,8 @@ pub(crate) struct Probes {
     /// Macros that stand for `__has_include`, or pass their argument on to it. Whoever calls one in an `#if` asks for its argument, so all names in brackets on
     /// such lines are among `asked`.
     pub(crate) wrappers: Vec<Box<[u8]>>,
+    /// It may be taken for a system header, whatever directory it is found in: a list of what was read may leave out what it includes.
+    pub(crate) is_system: bool,
     /// Hashes of what is called in `#if` with something else than a written name: if it is a wrapper, a name is made by macros.
     pub(crate) calls: Vec<u64>,
 }
@@ -71,8 +73,11 @@ impl Probes {
                 }
             }
         }
+        probes.is_system = memmem::find(text, b"system_header").is_some();
         for line in directives(text) {
             probes.read_condition(line);
+            // A line marker may say so.
+            probes.is_system |= without_blanks(line).first().is_some_and(u8::is_ascii_digit);
             if let Some((_, _, body)) = definition(line)
                 && let Operand::Written(name) = operand(body, false, || false)
             {
