@@ -83,6 +83,7 @@ impl Attempt<'_> {
         let mut incoming = Incoming::default();
         for round in 0..=ROUNDS {
             connection.flush();
+            self.state.note(Phase::Compile);
             let tag = incoming.next_tag(&mut |buffer| receive(&mut connection, buffer));
             match tag {
                 Err(Trouble::NoAnswer) | Ok(None) if round == 0 => return Ok(Outcome::HungUp),
@@ -98,6 +99,7 @@ impl Attempt<'_> {
                 "the server lacks something: {} bytes of names",
                 frame.body.len()
             );
+            self.state.note(Phase::Send);
             let need = Need::decode(&frame.body, &Limits::DEFAULT)?;
             if need.setting {
                 let mut message = Vec::with_capacity(setting.len() + 64);
@@ -118,7 +120,6 @@ impl Attempt<'_> {
                 }
                 passed => passed?,
             }
-            self.state.note(Phase::Compile);
         }
         self.state.note(Phase::Receive);
         let mut decoder = BundleReplyDecoder::new(Limits::DEFAULT);

@@ -14,6 +14,7 @@ use crate::path_search::{OwnProgram, same_file};
 use crate::remote::shown;
 use crate::scan_includes::scan_includes;
 use crate::show;
+use crate::timeline::Timeline;
 use protocol::command_line::{CommandLine, ResponseLimits, Word, expand_response_files};
 use protocol::exit_code;
 use std::ffi::OsStr;
@@ -21,6 +22,7 @@ use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 /// Runs the program.
 #[must_use]
@@ -68,6 +70,7 @@ fn start_job(
     environment: &Environment,
     run: impl FnOnce(&Job<'_>, &Environment) -> u8,
 ) -> u8 {
+    let timeline = Rc::new(Timeline::begin(environment.journal.is_some()));
     let invocation = invocation(argv, &environment.path, OwnProgram::ask());
     let Invocation::Compiler {
         words: typed,
@@ -123,6 +126,7 @@ fn start_job(
             .as_deref()
             .is_some_and(|pwd| is_alias(pwd, &cwd)),
         cwd,
+        timeline,
     };
     run(&job, environment)
 }

@@ -19,6 +19,7 @@ use crate::remote::{Attempt, PlainOutcome, shown};
 use crate::remote_failure::{Evidence, Judgement, Shipment, judge};
 use crate::slot::{Slot, Slots};
 use crate::state_directory::StateDirectory;
+use crate::timeline::{Step, Timeline};
 use crate::trouble::{Next, Trouble};
 use protocol::bundle::reply::{BundleReply, Fate, Note};
 use protocol::command_line::{CommandLine, Word};
@@ -29,6 +30,7 @@ use protocol::wait_status::WaitStatus;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// One job.
@@ -45,6 +47,8 @@ pub struct Job<'a> {
     pub cwd: Vec<u8>,
     /// Whether `PWD` names the working directory by another path.
     pub cwd_alias: bool,
+    /// When it came to its steps.
+    pub timeline: Rc<Timeline>,
 }
 
 /// How a job ended.
@@ -98,6 +102,7 @@ impl Job<'_> {
                 reason: &ending.reason,
                 source: self.command.source().unwrap_or_default(),
                 answer: ending.answer.as_ref(),
+                times: &self.timeline.finish(),
             };
             journal::append(journal, &entry);
         }
@@ -120,7 +125,7 @@ impl Job<'_> {
         let directory = StateDirectory::open_or_warn(self.environment);
         let source = self.command.source().unwrap_or_default();
         Workplace {
-            state: JobState::new(directory.as_ref(), source),
+            state: JobState::new(directory.as_ref(), source, Rc::clone(&self.timeline)),
             backoff: Backoff::new(directory.clone(), self.environment.backoff_period),
             dialects: Dialects::new(directory.clone()),
             slots: Slots::new(directory, self.environment.pause),
@@ -155,9 +160,12 @@ impl Job<'_> {
         if log::wants(log::Level::Info) {
             log::info!("exec on localhost: {}", shown(&self.typed));
         }
-        if let Some(place) = place {
-            place.state.assign(b"localhost", slot.number);
-            place.state.note(Phase::Compile);
+        match place {
+            Some(place) => {
+                place.state.assign(b"localhost", b"localhost", slot.number);
+                place.state.note(Phase::Compile);
+            }
+            None => self.timeline.step(Step::Compile),
         }
         let status = match self.launcher.run(&self.typed) {
             Ok(status) => {
@@ -169,6 +177,7 @@ impl Job<'_> {
                 error.exit_code()
             }
         };
+        self.timeline.free();
         drop(slot);
         Ending::local(status, reason)
     }
@@ -206,8 +215,10 @@ impl Job<'_> {
                 let reason = "the host list chose localhost".into();
                 return self.run_local(Some(&mut place), slot, reason);
             }
-            place.state.assign(host.name(), slot.number);
+            let journal_name = host.journal_name();
+            place.state.assign(host.name(), &journal_name, slot.number);
             let outcome = self.attempt(&place, &list, host, pump.clone());
+            self.timeline.free();
             drop(slot);
             match outcome {
                 Ok(ending) => {
@@ -368,7 +379,7 @@ impl Job<'_> {
         place: &Workplace,
         wanted: RichVersion,
     ) -> Result<Closure, String> {
-        place.state.note(Phase::Preprocess);
+        place.state.note_scan();
         // A scan may be as heavy as a preprocessor: it takes the same kind of slot.
         let _slot = place.slots.lock_local(attempt.list.localslots_cpp);
         let words = self.command.words();

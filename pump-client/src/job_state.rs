@@ -5,8 +5,10 @@
 
 use crate::cleanup::DoomedFile;
 use crate::state_directory::StateDirectory;
+use crate::timeline::{Step, Timeline};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
+use std::rc::Rc;
 
 /// Bytes of a state file.
 pub const STATE_BYTES: usize = 296;
@@ -37,6 +39,21 @@ pub enum Phase {
     Done = 7,
 }
 
+impl Phase {
+    /// What a job begins with it, if it is something that takes time.
+    const fn step(self) -> Option<Step> {
+        Some(match self {
+            Self::Startup | Self::Done => return None,
+            Self::Blocked => Step::Blocked,
+            Self::Connect => Step::Connect,
+            Self::Preprocess => Step::Preprocess,
+            Self::Send => Step::Send,
+            Self::Compile => Step::Compile,
+            Self::Receive => Step::Receive,
+        })
+    }
+}
+
 /// The state of one job, as others see it. Without a state directory nothing is written.
 #[derive(Debug)]
 pub struct JobState {
@@ -44,12 +61,13 @@ pub struct JobState {
     source: Vec<u8>,
     host: Vec<u8>,
     slot: u32,
+    timeline: Rc<Timeline>,
 }
 
 impl JobState {
     /// The state of the job that compiles `source` (its last component is shown).
     #[must_use]
-    pub fn new(directory: Option<&StateDirectory>, source: &[u8]) -> Self {
+    pub fn new(directory: Option<&StateDirectory>, source: &[u8], timeline: Rc<Timeline>) -> Self {
         let source = source.rsplit(|&b| b == b'/').next().unwrap_or(source);
         let file = directory.and_then(|directory| {
             let path = directory.state_file(format!("binstate_{}", std::process::id()));
@@ -63,17 +81,32 @@ impl JobState {
             source: source.to_vec(),
             host: Vec::new(),
             slot: 0,
+            timeline,
         }
     }
 
-    /// The job now belongs to this host and slot.
-    pub fn assign(&mut self, host: &[u8], slot: u32) {
+    /// The job now belongs to this host and slot. `host` is its bare name, `journal_name` says its port, too.
+    pub fn assign(&mut self, host: &[u8], journal_name: &[u8], slot: u32) {
         self.host = host.to_vec();
         self.slot = slot;
+        self.timeline.assign(journal_name, slot);
     }
 
     /// Tells the phase. A state that cannot be written is no reason to stop a job.
     pub fn note(&self, phase: Phase) {
+        if let Some(step) = phase.step() {
+            self.timeline.step(step);
+        }
+        self.write(phase);
+    }
+
+    /// The job asks the include server: for monitors as good as preprocessing.
+    pub fn note_scan(&self) {
+        self.timeline.step(Step::Scan);
+        self.write(Phase::Preprocess);
+    }
+
+    fn write(&self, phase: Phase) {
         if let Some((file, _)) = &self.file {
             let _ = rustix::io::pwrite(file, &self.encode(phase), 0);
         }
@@ -100,8 +133,8 @@ mod tests {
 
     #[test]
     fn the_layout_is_stocks() {
-        let mut state = JobState::new(None, b"dir/a.c");
-        state.assign(b"10.0.0.1", 3);
+        let mut state = JobState::new(None, b"dir/a.c", Rc::new(Timeline::begin(false)));
+        state.assign(b"10.0.0.1", b"10.0.0.1:3632", 3);
         let bytes = state.encode(Phase::Compile);
         assert_eq!(bytes[0..8], 0x128u64.to_ne_bytes());
         assert_eq!(bytes[16..24], u64::from(std::process::id()).to_ne_bytes());
@@ -115,7 +148,7 @@ mod tests {
 
     #[test]
     fn long_names_keep_their_nul() {
-        let state = JobState::new(None, &[b'x'; 500]);
+        let state = JobState::new(None, &[b'x'; 500], Rc::new(Timeline::begin(false)));
         let bytes = state.encode(Phase::Startup);
         assert_eq!(bytes[24 + 126..24 + 129], [b'x', 0, 0]);
     }

@@ -1,5 +1,6 @@
-//! One line a job, for `pump`'s summary: `time_ms mode host status reason source answer why`, separated by tabs. The last two are there
-//! where a server said how it came to its answer: `hit`, `miss` or `none`, and why in its words.
+//! One line a job, for `pump`: `time_ms mode host status reason source answer why times`, separated by tabs. `answer` and `why` say how a
+//! server came to its answer: `hit`, `miss` or `none`, and why in its words; they are empty where it did not say. `times` is told in
+//! [`crate::timeline`].
 //!
 //! Written only when `PUMPHOUSE_JOURNAL` names the file; one `O_APPEND` write, so that lines of parallel jobs do not
 //! mix. Owns no state.
@@ -48,11 +49,13 @@ pub struct Entry<'a> {
     pub source: &'a [u8],
     /// How the server came to its answer, if it said so.
     pub answer: Option<&'a Note>,
+    /// When it came to its steps; see [`crate::timeline`].
+    pub times: &'a [u8],
 }
 
 impl Entry<'_> {
     fn encode(&self, time_ms: u128) -> Vec<u8> {
-        let mut line = Vec::with_capacity(160);
+        let mut line = Vec::with_capacity(400);
         // Writing to a vector cannot fail.
         let _ = write!(line, "{time_ms}\t{}\t", self.mode.word());
         put_field(&mut line, self.host);
@@ -60,10 +63,13 @@ impl Entry<'_> {
         put_field(&mut line, self.reason.as_bytes());
         line.push(b'\t');
         put_field(&mut line, self.source);
-        if let Some(note) = self.answer {
-            let _ = write!(line, "\t{}\t", word(note.fate));
-            put_field(&mut line, note.text.as_bytes());
-        }
+        let (answer, why) = self
+            .answer
+            .map_or(("", ""), |note| (word(note.fate), note.text.as_str()));
+        let _ = write!(line, "\t{answer}\t");
+        put_field(&mut line, why.as_bytes());
+        line.push(b'\t');
+        put_field(&mut line, self.times);
         line.push(b'\n');
         line
     }
@@ -117,8 +123,12 @@ mod tests {
             reason: "a\tb\nc",
             source: b"x\ty.c",
             answer: None,
+            times: b"12 end+3",
         };
-        assert_eq!(entry.encode(7), b"7\tlocal\tlocalhost\t3\ta b c\tx y.c\n");
+        assert_eq!(
+            entry.encode(7),
+            b"7\tlocal\tlocalhost\t3\ta b c\tx y.c\t\t\t12 end+3\n"
+        );
         let note = Note {
             fate: Fate::Compiled,
             text: "a.h\thas changed".to_owned(),
@@ -127,6 +137,10 @@ mod tests {
             answer: Some(&note),
             ..entry
         };
-        assert!(entry.encode(7).ends_with(b"\tmiss\ta.h has changed\n"));
+        assert!(
+            entry
+                .encode(7)
+                .ends_with(b"\tmiss\ta.h has changed\t12 end+3\n")
+        );
     }
 }

@@ -37,6 +37,7 @@ mod backoff;
 mod dialect;
 pub mod job_state;
 pub mod state_directory;
+mod timeline;
 
 // Where jobs may go.
 pub mod host_list;

@@ -1,8 +1,9 @@
 //! The journal: one line for each job, which clients append and `pump` reads at the end. Owns nothing.
 //!
-//! A line is `time_ms TAB mode TAB host TAB status TAB reason TAB source TAB answer TAB why`; mode is `pump`, `plain` or `local`, answer `hit`, `miss`,
-//! `none` or nothing.
+//! A line is `time_ms TAB mode TAB host TAB status TAB reason TAB source TAB answer TAB why TAB times`; mode is `pump`, `plain` or `local`, answer
+//! `hit`, `miss`, `none` or nothing. Lines of clients that do not write all of it count, too.
 
+use super::times::Times;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -30,6 +31,10 @@ pub struct Job {
     pub reason: String,
     /// How the server came to its answer, if it said so.
     pub answer: Option<Answer>,
+    /// The source, or what stands for it.
+    pub source: String,
+    /// When it was where.
+    pub times: Option<Times>,
 }
 
 /// How a server came to its answer.
@@ -69,14 +74,16 @@ pub fn parse(bytes: &[u8]) -> Vec<Job> {
         .collect()
 }
 
-fn parse_line(line: &[u8]) -> Option<Job> {
+/// Reads one line, without its end.
+#[must_use]
+pub fn parse_line(line: &[u8]) -> Option<Job> {
     let line = String::from_utf8_lossy(line);
     let fields: Vec<&str> = line.split('\t').collect();
-    let (&[_time, mode, host, status, reason, _source], rest) = fields.split_first_chunk()?;
+    let (&[_time, mode, host, status, reason, source], rest) = fields.split_first_chunk()?;
     let answer = match rest {
         ["hit", ..] => Some(Answer::Hit),
-        ["miss", why] => Some(Answer::Miss((*why).to_owned())),
-        ["none", why] => Some(Answer::None((*why).to_owned())),
+        ["miss", why, ..] => Some(Answer::Miss((*why).to_owned())),
+        ["none", why, ..] => Some(Answer::None((*why).to_owned())),
         _ => None,
     };
     let mode = match mode {
@@ -91,6 +98,8 @@ fn parse_line(line: &[u8]) -> Option<Job> {
         status: status.trim().parse().ok()?,
         reason: reason.trim().to_owned(),
         answer,
+        source: source.to_owned(),
+        times: rest.get(2).and_then(|field| Times::parse(field)),
     })
 }
 
@@ -100,13 +109,15 @@ mod tests {
 
     #[test]
     fn lines_that_are_none_are_left_out() {
-        let text = b"1\tpump\ta:3632\t0\t\ta.c\tmiss\tb.h has changed\nnonsense\n2\tlocal\tlocalhost\t1\tno compile\tb.o\n3\tpump\ta";
+        let text = b"1\tpump\ta:3632\t0\t\ta.c\tmiss\tb.h has changed\t7 end+5\nnonsense\n2\tlocal\tlocalhost\t1\tno compile\tb.o\n3\tpump\ta";
         let jobs = parse(text);
         assert_eq!(jobs.len(), 2);
         assert_eq!(jobs[0].mode, Mode::Pump);
         let why = "b.h has changed".to_owned();
         assert_eq!(jobs[0].answer, Some(Answer::Miss(why)));
-        assert_eq!(jobs[1].answer, None);
+        assert_eq!(jobs[0].source, "a.c");
+        assert_eq!(jobs[0].times.as_ref().map(Times::duration), Some(5));
+        assert_eq!((&jobs[1].answer, &jobs[1].times), (&None, &None));
         assert_eq!((jobs[1].status, jobs[1].reason.as_str()), (1, "no compile"));
     }
 

@@ -19,6 +19,7 @@ pub mod session;
 pub mod startup;
 pub mod summary;
 pub mod system;
+pub mod times;
 
 use environment::Environment;
 use error::PumpError;

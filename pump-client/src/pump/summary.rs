@@ -146,6 +146,8 @@ mod tests {
             status: 0,
             reason: reason.to_owned(),
             answer: None,
+            source: String::new(),
+            times: None,
         }
     }
 

@@ -135,7 +135,7 @@ fn the_journal_has_one_line_a_job() {
         .map(|line| line.split('\t').skip(1).collect())
         .collect();
     assert_eq!(
-        fields[0],
+        fields[0][..5],
         [
             "local",
             "localhost",
@@ -145,10 +145,15 @@ fn the_journal_has_one_line_a_job() {
         ]
     );
     assert_eq!(
-        fields[1][2..],
+        fields[1][2..5],
         ["1", "the host list chose localhost", "bad.c"]
     );
     assert_eq!(fields[2][..3], ["local", "localhost", "0"]);
+    for line in &fields {
+        let names = line[7].split(' ').skip(1);
+        let names: Vec<&str> = names.map(|step| step.split('+').next().unwrap()).collect();
+        assert_eq!(names.join(" "), "blocked @localhost/0 compile free end");
+    }
     assert_eq!(fields.len(), 3);
 }
 

@@ -100,10 +100,12 @@ fn section(entries: &[TreeEntry]) -> Vec<u8> {
     section
 }
 
+/// The journal's lines from mode to source.
 fn journal(desk: &Desk) -> Vec<Vec<String>> {
     let text = std::fs::read_to_string(desk.at("journal")).unwrap();
     text.lines()
-        .map(|line| line.split('\t').skip(1).map(str::to_owned).collect())
+        .map(|line| line.split('\t').map(str::to_owned).collect())
+        .map(|fields: Vec<String>| fields[1..6].to_vec())
         .collect()
 }
 
@@ -155,7 +157,23 @@ fn the_richer_dialogue_and_stocks_daemon() {
             .iter()
             .any(|entry| entry.starts_with(b"PATH="))
     );
-    assert_eq!(journal(&desk), [["pump", &daemon.host(""), "0", "", "a.c"]]);
+    let host = daemon.host("");
+    assert_eq!(journal(&desk), [["pump", &host, "0", "", "a.c"]]);
+    let slot = format!("@{host}/0");
+    let steps = [
+        "blocked", &slot, "scan", "connect", "send", "compile", "receive", "free", "end",
+    ];
+    assert_eq!(steps_of(&desk), steps);
+}
+
+/// The names of the steps in the journal's only line.
+fn steps_of(desk: &Desk) -> Vec<String> {
+    let text = std::fs::read_to_string(desk.at("journal")).unwrap();
+    let times = text.trim_end().rsplit('\t').next().unwrap();
+    let steps = times.split(' ').skip(1);
+    steps
+        .map(|step| step.rsplit_once('+').unwrap().0.to_owned())
+        .collect()
 }
 
 #[test]
