@@ -61,6 +61,14 @@ pub enum PumpError {
         /// Why.
         cause: io::Error,
     },
+    /// The trace cannot be written.
+    #[error("cannot write the trace {path:?}: {cause}")]
+    Trace {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
     /// `TMPDIR` is too long for a socket.
     #[error(
         "TMPDIR is too long for the include server's socket ({length} bytes, at most {limit}): set a shorter TMPDIR"

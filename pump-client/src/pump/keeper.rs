@@ -1,6 +1,7 @@
 //! A session from its first file to its last: chooses hosts, makes the directory, starts the helpers, looks after them,
 //! and takes everything down again. Owns the session and its helpers.
 
+use super::about::{About, command_line};
 use super::environment::Environment;
 use super::error::PumpError;
 use super::helper::{Health, Helper};
@@ -15,6 +16,8 @@ use super::programs::Programs;
 use super::session::{self, Record, Session};
 use super::summary;
 use super::system::Signals;
+use super::trace;
+use crate::timeline;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -24,7 +27,7 @@ pub type Export = (&'static str, OsString);
 
 /// What is done with the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+enum Purpose {
     /// It lives as long as one command, whose parent this process is.
     Command,
     /// It lives until `--shutdown`.
@@ -40,6 +43,7 @@ pub struct Keeper {
     private: Option<PrivateServer>,
     exports: Vec<Export>,
     journal: JournalStart,
+    about: About,
 }
 
 /// Progress lines for the user. They go to stderr: what a build prints on stdout is the build's.
@@ -73,16 +77,27 @@ pub struct JournalStart {
 }
 
 impl Keeper {
-    /// Starts a session.
+    /// Starts a session for one command, or for whoever calls `--shutdown`.
     ///
     /// # Errors
     /// See [`PumpError`]; nothing is left behind then.
     pub fn start(
         environment: &Environment,
         options: &Options,
-        purpose: Purpose,
+        command: Option<&[OsString]>,
         signals: &mut Signals,
     ) -> Result<Self, PumpError> {
+        let purpose = match command {
+            Some(_) => Purpose::Command,
+            None => Purpose::Daemon,
+        };
+        let about = About {
+            command: command.map(command_line).unwrap_or_default(),
+            hosts: environment.distcc_hosts.clone(),
+            distcc_dir: environment.distcc_dir.clone(),
+            trace: begin_trace(options)?,
+            began: timeline::now(),
+        };
         let programs = Programs::new(environment);
         let progress = Progress {
             wanted: environment.progress && (purpose == Purpose::Command || options.verbose),
@@ -115,6 +130,7 @@ impl Keeper {
             include_server: None,
             private: None,
             exports: Vec::new(),
+            about,
         };
         let up = keeper.bring_up(environment, options, &programs, &distcc, choice, signals);
         if let Err(error) = up {
@@ -138,6 +154,7 @@ impl Keeper {
         self.progress
             .detail(|| format!("session directory: {}", self.session.directory().display()));
         if let Some(hosts) = self.choose_hosts(&choice, options, programs, &survey)? {
+            self.about.hosts = Some(hosts.clone());
             self.exports.push(("DISTCC_HOSTS", hosts));
         }
         self.record()?;
@@ -147,6 +164,7 @@ impl Keeper {
         self.record()?;
         self.session.append("journal")?;
         self.journal.note(&self.session)?;
+        self.about.write(&self.session)?;
         self.export_session();
         self.export_path(environment, options, &survey, distcc)
     }
@@ -347,6 +365,7 @@ impl Keeper {
                 .say("Shutting down distcc-pump include server");
         }
         self.end_helpers();
+        write_trace(&self.about, &self.journal);
         if summary_wanted {
             let incidents = self.incidents();
             report(&self.session, &self.journal, &incidents);
@@ -387,6 +406,42 @@ pub fn report(session: &Session, start: &JournalStart, incidents: &[String]) {
             "pump: cannot read the journal {}: {error}",
             start.path.display()
         ),
+    }
+}
+
+/// Makes sure that the trace can be written before anything is built: it is there, empty, from the beginning.
+fn begin_trace(options: &Options) -> Result<Option<PathBuf>, PumpError> {
+    let Some(path) = &options.trace else {
+        return Ok(None);
+    };
+    let failed = |cause| PumpError::Trace {
+        path: path.clone(),
+        cause,
+    };
+    let path = std::path::absolute(path).map_err(failed)?;
+    let empty = trace::render(&[], timeline::now(), "").map_err(|error| failed(error.into()))?;
+    if !trace::is_special(&path) {
+        trace::write(&path, &empty)?;
+    }
+    Ok(Some(path))
+}
+
+/// Writes the trace of all jobs of a session, if one is wanted.
+pub fn write_trace(about: &About, start: &JournalStart) {
+    let Some(path) = &about.trace else { return };
+    let failed = |cause| PumpError::Trace {
+        path: path.clone(),
+        cause,
+    };
+    let written = journal::read(&start.path, start.from)
+        .and_then(|jobs| {
+            let command = about.command.to_string_lossy();
+            Ok(trace::render(&jobs, about.began, &command)?)
+        })
+        .map_err(failed)
+        .and_then(|text| trace::write(path, &text));
+    if let Err(error) = written {
+        eprintln!("pump: {error}");
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Modules in reading order. A session is made by `keeper`; `run` and `startup` are its two uses.
 
+pub mod about;
 pub mod environment;
 pub mod error;
 pub mod helper;
@@ -20,6 +21,7 @@ pub mod startup;
 pub mod summary;
 pub mod system;
 pub mod times;
+pub mod trace;
 
 use environment::Environment;
 use error::PumpError;

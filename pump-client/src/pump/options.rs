@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 /// What `pump` is asked to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Options {
     pub jobs: Option<usize>,
     /// A process whose end ends a session that `--startup` began.
     pub owner: Option<i32>,
+    /// Where a trace of all jobs is to go.
+    pub trace: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -40,6 +43,7 @@ impl Default for Options {
             verbose: false,
             jobs: None,
             owner: None,
+            trace: None,
         }
     }
 }
@@ -67,6 +71,9 @@ pub enum UsageError {
     /// `--owner` for a session that ends with its command.
     #[error("--owner goes with --startup")]
     OwnerOfCommand,
+    /// `--trace` without a file's name.
+    #[error("--trace takes the name of a file")]
+    Trace,
     /// `--jobs` without a sensible number.
     #[error("--jobs takes a number from 1 to 10000, not {0:?}")]
     Jobs(OsString),
@@ -106,6 +113,10 @@ pub fn parse(words: Vec<OsString>) -> Result<Invocation, UsageError> {
                 options.owner = Some(process_number(words.next().unwrap_or_default())?);
                 continue;
             }
+            b"--trace" => {
+                options.trace = Some(file_name(words.next().unwrap_or_default())?);
+                continue;
+            }
             b"--startup" => ("--startup", Invocation::Startup(options.clone())),
             b"--shutdown" => ("--shutdown", Invocation::Shutdown),
             bytes if bytes == KEEP.as_bytes() => (KEEP, Invocation::Keep(options.clone())),
@@ -118,6 +129,11 @@ pub fn parse(words: Vec<OsString>) -> Result<Invocation, UsageError> {
                 if let Some(value) = bytes.strip_prefix(b"--owner=") {
                     let value = std::ffi::OsStr::from_bytes(value).to_owned();
                     options.owner = Some(process_number(value)?);
+                    continue;
+                }
+                if let Some(value) = bytes.strip_prefix(b"--trace=") {
+                    let value = std::ffi::OsStr::from_bytes(value).to_owned();
+                    options.trace = Some(file_name(value)?);
                     continue;
                 }
                 return Err(UsageError::Unknown(word));
@@ -153,6 +169,13 @@ fn process_number(value: OsString) -> Result<i32, UsageError> {
     }
 }
 
+fn file_name(value: OsString) -> Result<PathBuf, UsageError> {
+    match value.is_empty() {
+        true => Err(UsageError::Trace),
+        false => Ok(PathBuf::from(value)),
+    }
+}
+
 /// The words that make [`parse`] return these options again.
 #[must_use]
 pub fn words_of(options: &Options) -> Vec<OsString> {
@@ -168,6 +191,11 @@ pub fn words_of(options: &Options) -> Vec<OsString> {
     }
     if let Some(owner) = options.owner {
         words.push(format!("--owner={owner}").into());
+    }
+    if let Some(trace) = &options.trace {
+        let mut word = OsString::from("--trace=");
+        word.push(trace);
+        words.push(word);
     }
     words
 }
@@ -241,12 +269,29 @@ mod tests {
             verbose: true,
             jobs: Some(3),
             owner: None,
+            trace: Some("t".into()),
         };
         let run = Invocation::Run(options.clone(), command(&["--odd", "x"]));
-        let words = ["--no-masquerade", "-v", "--jobs=3", "--", "--odd", "x"];
+        let words = [
+            "--no-masquerade",
+            "-v",
+            "--jobs=3",
+            "--trace",
+            "t",
+            "--",
+            "--odd",
+            "x",
+        ];
         assert_eq!(parsed(&words), Ok(run));
         assert_eq!(
-            parsed(&["-j", "3", "--verbose", "--no-masquerade", "--startup"]),
+            parsed(&[
+                "-j",
+                "3",
+                "--verbose",
+                "--trace=t",
+                "--no-masquerade",
+                "--startup"
+            ]),
             Ok(Invocation::Startup(options.clone()))
         );
         let mut again = words_of(&options);
@@ -290,6 +335,7 @@ mod tests {
             parsed(&["--bogus"]),
             Err(UsageError::Unknown("--bogus".into()))
         );
+        assert_eq!(parsed(&["--trace"]), Err(UsageError::Trace));
         assert_eq!(
             parsed(&["--jobs", "0", "x"]),
             Err(UsageError::Jobs("0".into()))

@@ -2,7 +2,7 @@
 
 use super::environment::Environment;
 use super::error::PumpError;
-use super::keeper::{Keeper, Purpose};
+use super::keeper::Keeper;
 use super::options::Options;
 use super::system::{Event, Signals, signal_child};
 use std::ffi::OsString;
@@ -20,7 +20,7 @@ pub fn run(
     words: &[OsString],
 ) -> Result<u8, PumpError> {
     let mut signals = Signals::take_over().map_err(PumpError::system("cannot handle signals"))?;
-    let mut keeper = Keeper::start(environment, options, Purpose::Command, &mut signals)?;
+    let mut keeper = Keeper::start(environment, options, Some(words), &mut signals)?;
     let mut command = Command::new(&words[0]);
     command
         .args(&words[1..])

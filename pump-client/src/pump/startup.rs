@@ -4,9 +4,10 @@
 //! line that says they are complete; from then on it is a daemon, holds none of the caller's descriptors, and ends when
 //! `--shutdown` tells it to.
 
+use super::about::About;
 use super::environment::Environment;
 use super::error::PumpError;
-use super::keeper::{Export, INCIDENTS, JournalStart, Keeper, Purpose, report};
+use super::keeper::{Export, INCIDENTS, JournalStart, Keeper, report, write_trace};
 use super::options::{KEEP, Options, words_of};
 use super::session::{NotASession, Record, Session};
 use super::system::{Event, Signals, close_inherited, make_daemon, redirect_output};
@@ -63,7 +64,7 @@ pub fn keep(environment: &Environment, options: &Options) -> Result<u8, PumpErro
     let mut signals = Signals::take_over().map_err(PumpError::system("cannot handle signals"))?;
     // Found before anything else: a number that is free again must not come to mean another process.
     let owner = options.owner.map(descriptor_of).transpose()?;
-    let mut keeper = Keeper::start(environment, options, Purpose::Daemon, &mut signals)?;
+    let mut keeper = Keeper::start(environment, options, None, &mut signals)?;
     if let Err(error) = hand_over(&keeper) {
         keeper.finish(false);
         return Err(error);
@@ -167,10 +168,12 @@ pub fn shutdown(environment: &Environment) -> u8 {
         eprintln!("pump: cannot end the session in {shown}: {error}");
         return 1;
     }
+    let start = JournalStart::noted(&session);
+    write_trace(&About::read(&session), &start);
     if environment.summary {
         let incidents = std::fs::read_to_string(session.file(INCIDENTS)).unwrap_or_default();
         let incidents: Vec<String> = incidents.lines().map(str::to_owned).collect();
-        report(&session, &JournalStart::noted(&session), &incidents);
+        report(&session, &start, &incidents);
     }
     session.remove();
     0

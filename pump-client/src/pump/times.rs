@@ -39,6 +39,14 @@ pub struct Span {
     pub to: u64,
 }
 
+impl Span {
+    /// Its microseconds.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.to - self.from
+    }
+}
+
 impl Times {
     /// How long the job took, in microseconds.
     #[must_use]
