@@ -508,6 +508,25 @@ pub fn load(environment: &Environment) -> Result<HostList, HostsError> {
     Ok(list)
 }
 
+/// The same list for those who only show it: in its own order, and without warnings.
+///
+/// # Errors
+/// See [`HostsError`].
+pub fn look(environment: &Environment) -> Result<HostList, HostsError> {
+    let state = environment.state_directory();
+    let (source_name, text) = find_text(environment, state.as_deref())?;
+    let bad = |error| HostsError::Bad { source_name, error };
+    let mut list = parse(&text).map_err(bad)?;
+    if list.zeroconf
+        && let Some(state) = state
+        && let Ok(text) = std::fs::read(state.join("zeroconf/hosts"))
+        && let Ok(found) = parse(&text)
+    {
+        list.hosts.extend(found.hosts);
+    }
+    Ok(list)
+}
+
 fn find_text(
     environment: &Environment,
     state: Option<&Path>,

@@ -37,12 +37,19 @@ const DONE: i32 = 7;
 
 /// One running job.
 #[derive(Debug, PartialEq, Eq)]
-struct Job {
-    pid: u64,
-    phase: i32,
-    file: Vec<u8>,
-    host: Vec<u8>,
-    slot: i32,
+pub struct Job {
+    /// The client's process.
+    pub pid: u64,
+    /// The number of its phase; see [`phase_name`].
+    pub phase: i32,
+    /// The source, without directories.
+    pub file: Vec<u8>,
+    /// The host's bare name.
+    pub host: Vec<u8>,
+    /// The host's slot.
+    pub slot: i32,
+    /// When the job began and when it came to its phase, if the system knows.
+    pub since: Option<(SystemTime, SystemTime)>,
 }
 
 /// Runs the program.
@@ -67,7 +74,10 @@ pub fn main() -> ExitCode {
     };
     loop {
         let mut text = Vec::new();
-        for job in running_jobs(&state) {
+        let complain = |problem: &str, path: &Path| {
+            eprintln!("distccmon-text: {problem}: {}", path.display());
+        };
+        for job in running_jobs(&state, complain) {
             put_line(&mut text, &job);
         }
         text.push(b'\n');
@@ -96,8 +106,8 @@ fn parse_delay(word: &[u8]) -> Option<Duration> {
     Duration::try_from_secs_f64(text.parse().ok()?).ok()
 }
 
-/// The jobs of all state files, by host and slot.
-fn running_jobs(state: &Path) -> Vec<Job> {
+/// The jobs of all state files, by host and slot. Files that are no state files are complained of.
+pub fn running_jobs(state: &Path, mut complain: impl FnMut(&str, &Path)) -> Vec<Job> {
     let mut jobs = Vec::new();
     for entry in std::fs::read_dir(state).into_iter().flatten().flatten() {
         if !entry.file_name().as_bytes().starts_with(b"binstate_") {
@@ -108,21 +118,29 @@ fn running_jobs(state: &Path) -> Vec<Job> {
         let Ok(bytes) = std::fs::read(&path) else {
             continue;
         };
-        let job = match parse_state(&bytes) {
+        let mut job = match parse_state(&bytes) {
             Ok(job) => job,
             Err(problem) => {
-                eprintln!("distccmon-text: {problem}: {}", path.display());
+                complain(problem, &path);
                 continue;
             }
         };
         if !is_running(job.pid) {
             remove_if_stale(&path);
         } else if job.phase != DONE {
+            job.since = times_of(&entry);
             jobs.push(job);
         }
     }
     jobs.sort_by(|a, b| (&a.host, a.slot, a.pid).cmp(&(&b.host, b.slot, b.pid)));
     jobs
+}
+
+/// A client makes its file when it begins and writes it again at each phase.
+fn times_of(entry: &std::fs::DirEntry) -> Option<(SystemTime, SystemTime)> {
+    let meta = entry.metadata().ok()?;
+    let written = meta.modified().ok()?;
+    Some((meta.created().unwrap_or(written), written))
 }
 
 fn is_running(pid: u64) -> bool {
@@ -168,16 +186,23 @@ fn parse_state(bytes: &[u8]) -> Result<Job, &'static str> {
         host: name(152),
         slot: int(280),
         phase: int(284),
+        since: None,
     })
+}
+
+/// A phase's name.
+#[must_use]
+pub fn phase_name(phase: i32) -> &'static str {
+    let known = usize::try_from(phase)
+        .ok()
+        .and_then(|number| PHASES.get(number));
+    known.copied().unwrap_or("???")
 }
 
 /// One line, laid out as stock's: `%6ld  %-10.10s  %-30.30s %24.24s[%d]`, by bytes.
 fn put_line(text: &mut Vec<u8>, job: &Job) {
-    let phase = usize::try_from(job.phase)
-        .ok()
-        .and_then(|number| PHASES.get(number));
     let _ = write!(text, "{:>6}  ", job.pid);
-    put_left(text, phase.unwrap_or(&"???").as_bytes(), 10);
+    put_left(text, phase_name(job.phase).as_bytes(), 10);
     text.extend_from_slice(b"  ");
     put_left(text, &job.file, 30);
     text.push(b' ');
@@ -193,21 +218,24 @@ fn put_left(text: &mut Vec<u8>, word: &[u8], width: usize) {
     text.resize(text.len() + width - word.len(), b' ');
 }
 
+/// A state file as a client writes it, for tests of those who read them.
+#[cfg(test)]
+pub(crate) fn example(pid: u64, file: &str, host: &str, slot: i32, phase: i32) -> Vec<u8> {
+    let mut bytes = vec![0; STATE_BYTES];
+    bytes[0..8].copy_from_slice(&(STATE_BYTES as u64).to_ne_bytes());
+    bytes[8..16].copy_from_slice(&STATE_MAGIC.to_ne_bytes());
+    bytes[16..24].copy_from_slice(&pid.to_ne_bytes());
+    bytes[24..24 + file.len()].copy_from_slice(file.as_bytes());
+    bytes[152..152 + host.len()].copy_from_slice(host.as_bytes());
+    bytes[280..284].copy_from_slice(&slot.to_ne_bytes());
+    bytes[284..288].copy_from_slice(&phase.to_ne_bytes());
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
+    use super::example as state;
     use super::*;
-
-    fn state(pid: u64, file: &str, host: &str, slot: i32, phase: i32) -> Vec<u8> {
-        let mut bytes = vec![0; STATE_BYTES];
-        bytes[0..8].copy_from_slice(&(STATE_BYTES as u64).to_ne_bytes());
-        bytes[8..16].copy_from_slice(&STATE_MAGIC.to_ne_bytes());
-        bytes[16..24].copy_from_slice(&pid.to_ne_bytes());
-        bytes[24..24 + file.len()].copy_from_slice(file.as_bytes());
-        bytes[152..152 + host.len()].copy_from_slice(host.as_bytes());
-        bytes[280..284].copy_from_slice(&slot.to_ne_bytes());
-        bytes[284..288].copy_from_slice(&phase.to_ne_bytes());
-        bytes
-    }
 
     #[test]
     fn lines_are_laid_out_as_stocks() {
@@ -241,10 +269,12 @@ mod tests {
         );
         put("binstate_6", b"short");
         put("other", &state(own, "other.c", "a", 0, 5));
-        let files: Vec<_> = running_jobs(dir.path())
+        let mut complaints = 0;
+        let files: Vec<_> = running_jobs(dir.path(), |_, _| complaints += 1)
             .into_iter()
             .map(|job| job.file)
             .collect();
+        assert_eq!((files.len(), complaints), (3, 1));
         assert_eq!(files, [b"a.c", b"b.c", b"c.c"]);
         assert!(
             dir.path().join("binstate_5").exists(),
@@ -258,7 +288,7 @@ mod tests {
                 .expect("a file");
             file.set_modified(old).expect("a time");
         }
-        assert_eq!(running_jobs(dir.path()).len(), 3);
+        assert_eq!(running_jobs(dir.path(), |_, _| {}).len(), 3);
         assert!(!dir.path().join("binstate_5").exists());
         assert!(
             dir.path().join("binstate_1").exists(),

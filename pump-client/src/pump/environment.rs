@@ -38,6 +38,8 @@ pub struct Environment {
     pub summary: bool,
     /// Whether progress lines are wanted: `DISTCC_TESTING_INCLUDE_SERVER` is unset or 0.
     pub progress: bool,
+    /// `COLUMNS`, the width of a picture for `pump top --once`: 1 to 500.
+    pub columns: Option<u16>,
     /// Whether `CCACHE_PREFIX` is set.
     pub ccache_prefix: bool,
     /// Whether `CCACHE_PATH` is set.
@@ -69,6 +71,9 @@ impl Environment {
             journal: path("PUMPHOUSE_JOURNAL"),
             summary: get("PUMPHOUSE_SUMMARY").is_none_or(|value| value != "0"),
             progress: get("DISTCC_TESTING_INCLUDE_SERVER").is_none_or(|value| value == "0"),
+            columns: get("COLUMNS")
+                .and_then(|value| value.to_str()?.parse().ok())
+                .filter(|columns| (1..=500).contains(columns)),
             ccache_prefix: get("CCACHE_PREFIX").is_some(),
             ccache_path: get("CCACHE_PATH").is_some(),
         }

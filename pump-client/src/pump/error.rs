@@ -13,6 +13,19 @@ pub enum PumpError {
     /// `DISTCC_MAX_DISCREPANCY` is 0 or less.
     #[error("DISTCC_MAX_DISCREPANCY is {0:?}; it must be 1 or greater")]
     MaxDiscrepancy(OsString),
+    /// `pump top` without a terminal.
+    #[error(
+        "\"pump top\" needs a terminal on stdout; \"pump top --once\" prints one picture as text"
+    )]
+    NoTerminal,
+    /// The directory that `pump top --session` names.
+    #[error("{directory:?} {error}")]
+    NoSession {
+        /// The directory.
+        directory: PathBuf,
+        /// What is wrong with it.
+        error: super::session::NotASession,
+    },
     /// A program of ours is nowhere to be found.
     #[error("cannot find the program {name:?} (looked in {location:?} and in PATH)")]
     ProgramMissing {

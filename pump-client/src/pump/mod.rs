@@ -21,6 +21,7 @@ pub mod startup;
 pub mod summary;
 pub mod system;
 pub mod times;
+pub mod top;
 pub mod trace;
 
 use environment::Environment;
@@ -58,6 +59,7 @@ fn perform(environment: &Environment, words: Vec<OsString>) -> Result<u8, PumpEr
         Invocation::Run(options, command) => run::run(environment, &options, &command),
         Invocation::Startup(options) => startup::startup(&options),
         Invocation::Shutdown => Ok(startup::shutdown(environment)),
+        Invocation::Top(options) => top::screen::run(environment, &options),
         Invocation::Keep(options) => startup::keep(environment, &options),
     }
 }

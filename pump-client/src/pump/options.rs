@@ -1,5 +1,6 @@
 //! What the user typed after `pump`: pure, looks at nothing but the words. Owns no state.
 
+use super::top::options::{self as top, TopOptions, TopUsageError};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -17,6 +18,8 @@ pub enum Invocation {
     Startup(Options),
     /// End the session that the environment names.
     Shutdown,
+    /// Show what runs.
+    Top(TopOptions),
     /// The process that keeps a session which `--startup` began. Not for people.
     Keep(Options),
 }
@@ -74,6 +77,9 @@ pub enum UsageError {
     /// `--trace` without a file's name.
     #[error("--trace takes the name of a file")]
     Trace,
+    /// Words behind `top`.
+    #[error(transparent)]
+    Top(#[from] TopUsageError),
     /// `--jobs` without a sensible number.
     #[error("--jobs takes a number from 1 to 10000, not {0:?}")]
     Jobs(OsString),
@@ -92,6 +98,9 @@ pub fn parse(words: Vec<OsString>) -> Result<Invocation, UsageError> {
     }
     let mut options = Options::default();
     let mut words = words.into_iter().peekable();
+    if words.next_if(|word| word == "top").is_some() {
+        return Ok(top::parse(words)?.map_or(Invocation::Help, Invocation::Top));
+    }
     while let Some(word) = words.next_if(|word| word.as_bytes().starts_with(b"-")) {
         let done = match word.as_bytes() {
             b"-h" | b"--help" => return Ok(Invocation::Help),
@@ -206,6 +215,7 @@ Usage:
     pump [OPTION...] COMMAND [ARG...]
     pump [OPTION...] --startup
     pump --shutdown
+    pump top [--once] [TOP-OPTION...]
 
 \"pump COMMAND\" starts an include server, puts compiler names that lead to
 distcc in front of PATH, runs COMMAND, and ends the include server. So
@@ -221,13 +231,28 @@ until \"pump --shutdown\":
     make -j20
     pump --shutdown
 
+\"pump top\" shows on the terminal what runs now: hosts with their slots, jobs
+with their files, and, while a session of pump runs, how its jobs were done and
+why some were not answered with an earlier result or not compiled elsewhere.
+A program that is itself called top is run by \"pump -- top\".
+
 Options:
     --no-masquerade   leave compiler names alone: use CC=\"distcc gcc\" yourself
     -j, --jobs N      compile jobs of the private distccd [processors]
     --owner PID       with --startup: end the session when process PID ends
+    --trace FILE      at the end write when each job did what into FILE, as
+                      chrome://tracing and Perfetto read it
     -v, --verbose     say more about the session
     -h, --help        this text
     --version         the version
+
+Options of top:
+    --once            print one picture as text; needs no terminal
+    --interval SECONDS
+                      time between two looks [0.5]
+    --session DIR     watch the session in this directory [all that run]
+    --stats-port PORT statistics port of the servers, 0 to ask none of them
+                      [3633 of those that serve at 3632]
 
 Environment (all optional):
     DISTCC_HOSTS            the host list; hosts for pump mode say \",cpp,lzo\".
@@ -322,6 +347,21 @@ mod tests {
         }
         let of_command = parsed(&["--owner=12", "make"]);
         assert_eq!(of_command, Err(UsageError::OwnerOfCommand));
+    }
+
+    #[test]
+    fn top_is_the_monitor_only_as_the_first_word() {
+        let monitor = Invocation::Top(TopOptions::default());
+        assert_eq!(parsed(&["top"]), Ok(monitor));
+        assert_eq!(parsed(&["top", "--help"]), Ok(Invocation::Help));
+        let run = |words: &[&str]| match parsed(words) {
+            Ok(Invocation::Run(_, command)) => command,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(run(&["--", "top", "-b"]), command(&["top", "-b"]));
+        assert_eq!(run(&["-v", "top"]), command(&["top"]));
+        assert_eq!(run(&["./top"]), command(&["./top"]));
+        assert!(matches!(parsed(&["top", "-b"]), Err(UsageError::Top(_))));
     }
 
     #[test]
