@@ -47,7 +47,7 @@ pub enum NotASession {
     #[error("is gone")]
     Gone,
     /// Something else is there.
-    #[error("is not a session directory of ours ({0}); nothing is removed")]
+    #[error("is not a session directory of ours ({0})")]
     Foreign(&'static str),
     /// It cannot be looked at.
     #[error("cannot be read: {0}")]

@@ -148,7 +148,7 @@ pub fn shutdown(environment: &Environment) -> u8 {
             return 0;
         }
         Err(error) => {
-            eprintln!("pump: {shown} {error}");
+            eprintln!("pump: {shown} {error}; nothing is removed");
             return 1;
         }
     };

@@ -614,7 +614,7 @@ mod tests {
                 fates: [44, 57, 2, 11],
                 failed: 1,
                 hits: (100, 44),
-                rate: 3.14,
+                rate: 3.1,
                 reasons: (
                     vec![
                         (Kind::Miss, "not compiled here before".to_owned(), 45),
@@ -700,7 +700,7 @@ mod tests {
         crowded.jobs = vec![job(Phase::Send, "h1/0", &"x".repeat(500)); 900];
         crowded.trouble = Some("no hostlist is set".to_owned());
         let mut wide = scene();
-        wide.session = wide.session.map(|session| SessionView {
+        wide.session = Some(SessionView {
             command: "名".repeat(300),
             age: None,
             is_over: true,

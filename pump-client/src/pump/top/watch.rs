@@ -97,6 +97,12 @@ impl Watch {
     pub fn look(&mut self) -> Scene {
         self.find_sessions();
         for watched in &mut self.sessions {
+            // A session that is just beginning has not said yet what it is.
+            if watched.about.began == 0 {
+                watched.about = About::read(&watched.session);
+                watched.journal = JournalStart::noted(&watched.session);
+                watched.tally = Tally::default();
+            }
             // A journal that is gone, or not there yet, has nothing new.
             let _ = watched.tally.catch_up(&watched.journal);
         }
