@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::arguments;
 use crate::bundle;
+use crate::command::source_name;
 use crate::failure::{Cached, Done, Failure};
 use crate::house::House;
 use crate::log::{notice, shown};
@@ -28,6 +29,7 @@ where
     W: AsyncWrite + Unpin,
 {
     let started = Instant::now();
+    let _here = house.roster.enter(peer);
     let result = job(house, peer, &mut reader, &mut writer).await;
     let time = started.elapsed();
     let (done, code) = match result {
@@ -77,6 +79,7 @@ fn finish(house: &House, peer: &str, done: &Done, code: u8, time: Duration) {
     house
         .statistics
         .ended(done.ending, time, &done.compiler, &done.source);
+    house.roster.ended(peer, done, time);
     // A line of its own: stock's is read by people's scripts.
     if !matches!(done.cache, Cached::Unasked) {
         notice!(target: "dcc_job_cache", "client: {peer} {}: {named}", done.cache);
@@ -139,6 +142,8 @@ where
         return Err(Failure::Arguments(refusal));
     }
 
+    let source = source_name(&request.argv);
+    house.roster.name(peer, &request.argv[0], &source);
     Task::new(request, compiler)
         .serve(house, peer, reader, writer)
         .await

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::access::Access;
 use crate::receive::Budget;
+use crate::roster::Roster;
 use crate::shelf::Shelf;
 use crate::statistics::Statistics;
 use crate::whitelist::Whitelist;
@@ -54,6 +55,8 @@ pub struct House {
     pub(crate) slots: Semaphore,
     pub(crate) budget: Budget,
     pub(crate) statistics: Statistics,
+    /// Who is here, for the status page.
+    pub(crate) roster: Roster,
     /// One permit per connection.
     doors: Arc<Semaphore>,
     stop: watch::Sender<bool>,
@@ -67,6 +70,7 @@ impl House {
             slots: Semaphore::new(settings.jobs),
             budget: Budget::new(REQUEST_MEMORY),
             statistics: Statistics::default(),
+            roster: Roster::default(),
             doors: Arc::new(Semaphore::new(settings.connections)),
             stop: watch::Sender::new(false),
             settings,

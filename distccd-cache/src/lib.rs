@@ -21,9 +21,11 @@ mod metrics;
 mod page;
 mod receive;
 mod reply;
+mod roster;
 mod service;
 pub mod shelf;
 pub mod statistics;
+mod status;
 mod task;
 pub mod whitelist;
 

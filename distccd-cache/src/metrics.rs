@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use crate::results::Tally;
-use crate::statistics::{Ending, Snapshot};
+use crate::statistics::{ENDINGS, Snapshot};
 use crate::store::Statistics as Stored;
 
 /// What the statistics port says of the type of this text.
@@ -20,17 +20,6 @@ pub(crate) struct Numbers<'a> {
     pub(crate) store: Option<&'a Stored>,
     pub(crate) results: Option<&'a Tally>,
 }
-
-/// Endings by the words of the log, which scripts know.
-const ENDINGS: [Ending; 7] = [
-    Ending::CompileOk,
-    Ending::CompileError,
-    Ending::CompileTimeout,
-    Ending::ClientDisconnected,
-    Ending::BadRequest,
-    Ending::Overload,
-    Ending::Other,
-];
 
 /// The text.
 pub(crate) fn render(numbers: &Numbers<'_>) -> String {
@@ -52,6 +41,7 @@ pub(crate) fn render(numbers: &Numbers<'_>) -> String {
     if let Some(store) = numbers.store {
         page.gauge("store_blobs", "Files in the store.", store.blobs);
         page.gauge("store_bytes", "Room that they take on disk.", store.bytes);
+        page.gauge("store_limit_bytes", "Room that they may take.", store.limit);
         page.counter("store_puts_total", "Files that clients sent.", store.puts);
         page.counter("store_put_bytes_total", "Their bytes.", store.put_bytes);
         page.counter(
@@ -119,6 +109,7 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statistics::Ending;
 
     #[test]
     fn every_line_is_a_comment_or_a_number_with_a_name() {

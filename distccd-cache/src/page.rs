@@ -1,4 +1,4 @@
-//! The statistics page: stock's keys in stock's order, over HTTP. Owns nothing but one moment's numbers.
+//! The statistics port: stock's keys in stock's order, over HTTP. Owns nothing but one moment's numbers.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -13,6 +13,7 @@ use crate::house::House;
 use crate::metrics::{self, Numbers};
 use crate::results::Tally;
 use crate::statistics::{Ending, Snapshot};
+use crate::status::{self, Told};
 use crate::store::Statistics as Stored;
 
 /// How long a reader may take to ask, and to take the answer.
@@ -37,20 +38,39 @@ struct Machine {
 /// Answers one reader.
 pub(crate) async fn serve(house: &House, peer: &str, mut stream: TcpStream) {
     let answer = async {
-        let wants_metrics = read_request(&mut stream).await?;
+        let wanted = read_request(&mut stream).await?;
+        if wanted == Wanted::Page {
+            stream.write_all(status::page().as_bytes()).await?;
+            return stream.shutdown().await;
+        }
         let snapshot = house.statistics.snapshot();
         let shelf = house.settings.shelf.as_ref();
         let kept = shelf.map(|shelf| {
             let results = shelf.results.as_ref().map(|results| results.tally());
             (shelf.store.statistics(), results)
         });
-        if wants_metrics {
-            let jobs = house.settings.jobs;
+        let jobs = house.settings.jobs;
+        let slots = (jobs, jobs.saturating_sub(house.slots.available_permits()));
+        let store = kept.as_ref().map(|(store, _)| store);
+        let results = kept.as_ref().and_then(|(_, results)| results.as_ref());
+        if wanted == Wanted::Numbers {
+            let told = Told {
+                roster: &house.roster,
+                snapshot: &snapshot,
+                uptime: house.statistics.uptime(),
+                slots,
+                store,
+                results,
+            };
+            stream.write_all(status::numbers(&told)?.as_bytes()).await?;
+            return stream.shutdown().await;
+        }
+        if wanted == Wanted::Metrics {
             let numbers = Numbers {
                 snapshot: &snapshot,
-                slots: (jobs, jobs.saturating_sub(house.slots.available_permits())),
-                store: kept.as_ref().map(|(store, _)| store),
-                results: kept.as_ref().and_then(|(_, results)| results.as_ref()),
+                slots,
+                store,
+                results,
             };
             let text = head(metrics::CONTENT_TYPE) + &metrics::render(&numbers);
             stream.write_all(text.as_bytes()).await?;
@@ -68,14 +88,42 @@ pub(crate) async fn serve(house: &House, peer: &str, mut stream: TcpStream) {
     };
     match result {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::info!("{peer}: statistics page: {error}"),
-        Err(_) => tracing::info!("{peer}: statistics page: the reader was too slow"),
+        Ok(Err(error)) => tracing::info!("{peer}: statistics port: {error}"),
+        Err(_) => tracing::info!("{peer}: statistics port: the reader was too slow"),
+    }
+}
+
+/// What a reader wants. Whatever else it asks for, it gets stock's page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Stocks,
+    Metrics,
+    Page,
+    Numbers,
+}
+
+impl Wanted {
+    fn of(request: &[u8]) -> Self {
+        let path = request.strip_prefix(b"GET ").unwrap_or_default();
+        let end = path
+            .iter()
+            .position(|byte| matches!(byte, b' ' | b'?' | b'\r' | b'\n'));
+        let path = &path[..end.unwrap_or(path.len())];
+        let is = |known: &str| path == known.as_bytes();
+        if is("/metrics") {
+            Self::Metrics
+        } else if is(status::PAGE) || path.strip_suffix(b"/") == Some(status::PAGE.as_bytes()) {
+            Self::Page
+        } else if is(status::NUMBERS) {
+            Self::Numbers
+        } else {
+            Self::Stocks
+        }
     }
 }
 
 /// Reads a request to its empty line, or as much as comes.
-/// Says whether it asks for the metrics; whatever else it asks for, it gets stock's page.
-async fn read_request(stream: &mut TcpStream) -> std::io::Result<bool> {
+async fn read_request(stream: &mut TcpStream) -> std::io::Result<Wanted> {
     let mut request = Vec::new();
     while request.len() < MAX_REQUEST {
         let whole = |end: &[u8]| request.windows(end.len()).any(|window| window == end);
@@ -88,7 +136,7 @@ async fn read_request(stream: &mut TcpStream) -> std::io::Result<bool> {
             count => request.extend_from_slice(&buffer[..count]),
         }
     }
-    Ok(request.starts_with(b"GET /metrics "))
+    Ok(Wanted::of(&request))
 }
 
 /// The head of an answer.
@@ -332,6 +380,26 @@ mod tests {
                 .collect::<Vec<_>>(),
             expected
         );
+    }
+
+    #[test]
+    fn only_our_own_paths_are_not_stocks_page() {
+        for (line, wanted) in [
+            ("GET /metrics HTTP/1.1", Wanted::Metrics),
+            ("GET /metrics?x HTTP/1.1", Wanted::Metrics),
+            ("GET /pumphouse HTTP/1.1", Wanted::Page),
+            ("GET /pumphouse/ HTTP/1.0", Wanted::Page),
+            ("GET /pumphouse", Wanted::Page),
+            ("GET /pumphouse/status.json?1 HTTP/1.1", Wanted::Numbers),
+            ("GET / HTTP/1.1\r\nAccept: text/html", Wanted::Stocks),
+            ("GET /pumphouse.html HTTP/1.1", Wanted::Stocks),
+            ("GET //pumphouse HTTP/1.1", Wanted::Stocks),
+            ("HEAD /pumphouse HTTP/1.1", Wanted::Stocks),
+            ("", Wanted::Stocks),
+        ] {
+            let request = format!("{line}\r\n\r\n");
+            assert_eq!(Wanted::of(request.as_bytes()), wanted, "{line}");
+        }
     }
 
     #[test]

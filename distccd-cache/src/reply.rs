@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::house::House;
 use crate::job::Finished;
 use crate::receive;
+use crate::roster::Phase;
 
 /// Bytes written at a time, each within the time that the peer may be silent.
 const WRITE_BYTES: usize = 256 * 1024;
@@ -27,6 +28,7 @@ pub(crate) async fn send<W: AsyncWrite + Unpin>(
     bytes: Vec<u8>,
     writer: &mut W,
 ) {
+    house.roster.note(peer, Phase::Reply);
     let start = Clock::now();
     let io_timeout = house.settings.io_timeout;
     let latest = receive::deadline(start, io_timeout, bytes.len() as u64);

@@ -22,6 +22,17 @@ pub enum Ending {
     Other,
 }
 
+/// All endings, in the order in which they are told.
+pub const ENDINGS: [Ending; 7] = [
+    Ending::CompileOk,
+    Ending::CompileError,
+    Ending::CompileTimeout,
+    Ending::ClientDisconnected,
+    Ending::BadRequest,
+    Ending::Overload,
+    Ending::Other,
+];
+
 impl Ending {
     /// The word in the log.
     #[must_use]
@@ -151,6 +162,12 @@ impl Statistics {
             snapshot.busy[index] = millis / (span as u64 * 1000);
         }
         snapshot
+    }
+
+    /// How long the daemon has been counting.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.start.elapsed()
     }
 
     fn second(&self) -> usize {

@@ -17,6 +17,7 @@ use crate::job::Finished;
 use crate::log::shown;
 use crate::reply::{log_cost, off_thread, send};
 use crate::results::{Begun, Entrance, Kept, Named, Plan, Requested, Results, digests};
+use crate::roster::Phase;
 use crate::shelf::Shelf;
 use crate::statistics::Ending;
 use crate::workshop::Workshop;
@@ -53,11 +54,12 @@ impl Task {
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
+        house.roster.note(peer, Phase::LookUp);
         let shelf = house.settings.shelf.as_ref();
         let with_results =
             |shelf: &'_ Arc<Shelf>| shelf.results.clone().map(|kept| (Arc::clone(shelf), kept));
         let Some((shelf, results)) = shelf.and_then(with_results) else {
-            let finished = self.compile(house, reader).await?;
+            let finished = self.compile(house, peer, reader).await?;
             return self.give(house, peer, finished, None, writer).await;
         };
         let asked = bundle::compilers::identify(house, &shelf, &self.request.argv, &self.compiler);
@@ -76,7 +78,7 @@ impl Task {
             },
             _ => None,
         };
-        let finished = self.compile(house, reader).await?;
+        let finished = self.compile(house, peer, reader).await?;
         let keeping = Keeping {
             results,
             plan,
@@ -87,15 +89,22 @@ impl Task {
     }
 
     /// Waits for a slot, and compiles.
-    async fn compile<R>(&self, house: &House, reader: &mut R) -> Result<Finished, Failure>
+    async fn compile<R>(
+        &self,
+        house: &House,
+        peer: &str,
+        reader: &mut R,
+    ) -> Result<Finished, Failure>
     where
         R: AsyncRead + Unpin,
     {
+        house.roster.note(peer, Phase::Wait);
         let slot = tokio::select! {
             slot = house.slots.acquire() => slot,
             () = left(reader) => return Err(Failure::ClientLeft),
             () = house.stopping() => return Err(Failure::Stopping),
         };
+        house.roster.note(peer, Phase::Compile);
         let cancelled = async {
             tokio::select! {
                 () = left(reader) => {}

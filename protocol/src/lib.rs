@@ -9,6 +9,7 @@ mod decoder;
 pub mod error;
 pub mod limits;
 pub mod lzo;
+pub mod printable;
 pub mod token;
 pub mod tree_path;
 

@@ -22,6 +22,7 @@ use crate::job::{Finished, JobError};
 use crate::log::shown;
 use crate::reply::{log_cost, off_thread, send};
 use crate::results::{Entrance, Hidden, Kept, Plan};
+use crate::roster::Phase;
 use crate::shelf::Shelf;
 use crate::statistics::Ending;
 use crate::table::Table;
@@ -101,6 +102,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
             .command_line(&setting.words)
             .map_err(|error| broken(error.to_string()))?;
         tracing::debug!("{peer}: {}", shown(&argv.join(&b' ')));
+        let roster = &self.house.roster;
+        if let Some(compiler) = argv.first() {
+            roster.name(peer, compiler, &source_name(&argv));
+        }
+        roster.note(peer, Phase::LookUp);
         let platform = &setting.platform;
         let (compiler, identity) =
             compilers::find(self.house, &self.shelf, &argv, platform).await?;
@@ -168,17 +174,21 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
         mut plan: Plan,
     ) -> Result<Done, Failure> {
         let settings = &self.house.settings;
+        let roster = &self.house.roster;
         for _ in 0..ATTEMPTS {
+            roster.note(peer, Phase::Fetch);
             let pins = self.blobs(&work.offer, &work.table).await?;
             let (shelf, workshop) = (Arc::clone(&self.shelf), settings.workshop.clone());
             let (asked, mut planned) = (work.clone(), plan.clone());
             let look = move || (asked.hidden(&shelf, &workshop, &mut planned), planned);
             let (hidden, planned) = off_thread(look).await?;
             plan = planned;
+            roster.note(peer, Phase::Wait);
             let slot = tokio::select! {
                 slot = self.house.slots.acquire() => slot,
                 () = self.frames.left() => return Err(Failure::ClientLeft),
             };
+            roster.note(peer, Phase::Compile);
             let content = contents(&self.shelf, &settings.workshop, &work.offer, &work.table);
             let cancelled = async {
                 tokio::select! {

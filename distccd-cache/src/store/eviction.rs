@@ -45,6 +45,11 @@ impl Eviction {
         }
     }
 
+    /// The limit.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// Evicts what is beyond the limit, unless another thread is at it.
     pub(super) fn keep_to_limit(&self, shelf: &Shelf) {
         // Once more after each turn: who put meanwhile did not wait for it.

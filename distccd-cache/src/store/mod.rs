@@ -281,6 +281,7 @@ impl Store {
             evicted: counters.evicted.get(),
             damaged: counters.damaged.get(),
             claims_shared: counters.claims_shared.get(),
+            limit: self.0.shared.eviction.limit(),
             ..Statistics::default()
         };
         for index in 0..SHARDS {

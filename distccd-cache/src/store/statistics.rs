@@ -9,6 +9,8 @@ pub struct Statistics {
     pub blobs: u64,
     /// The room they take on disk, in bytes: sizes rounded up to blocks of 4 KiB.
     pub bytes: u64,
+    /// The room they may take.
+    pub limit: u64,
     /// Blobs written.
     pub puts: u64,
     /// Their bytes, not rounded.

@@ -89,21 +89,10 @@ impl Counts {
     }
 }
 
-/// A name from anywhere as text for a terminal: what would move the cursor, turn the direction of writing or not be seen
-/// becomes `?`.
+/// A name from anywhere as text for a terminal.
 #[must_use]
 pub fn printable(name: &[u8]) -> String {
-    let name = &name[..name.len().min(LONGEST_NAME)];
-    let is_odd = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}')
-            || matches!(c, '\u{e0000}'..='\u{e0fff}')
-    };
-    String::from_utf8_lossy(name)
-        .chars()
-        .map(|c| if is_odd(c) { '?' } else { c })
-        .collect()
+    protocol::printable::printable(name, LONGEST_NAME)
 }
 
 /// A phase by its number in a state file.
@@ -125,14 +114,6 @@ pub fn phase(number: i32) -> Option<Phase> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_that_a_terminal_obeys_is_left() {
-        let name = b"a\x1b[2J\x07\xff\xe2\x80\xaeb.c\n\xc2\x9b31m";
-        assert_eq!(printable(name), "a?[2J?\u{fffd}?b.c??31m");
-        assert_eq!(printable("ä名.c".as_bytes()), "ä名.c");
-        assert!(printable(&[b'x'; 5000]).len() <= LONGEST_NAME);
-    }
 
     #[test]
     fn phases_have_their_numbers() {
