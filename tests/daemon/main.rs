@@ -11,3 +11,5 @@ mod probe;
 mod sandbox;
 mod serving;
 mod start;
+mod status;
+mod webdriver;

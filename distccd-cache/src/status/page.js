@@ -12,13 +12,15 @@ const size = (bytes) => {
   return (unit === 0 || bytes >= 100 ? bytes.toFixed(0) : bytes.toFixed(1)) + " " + units[unit];
 };
 const span = (ms) => {
-  if (ms < 10000) { return (ms / 1000).toFixed(ms < 1000 ? 3 : 1) + " s"; }
+  if (ms < 1000) { return Math.round(ms) + " ms"; }
+  if (ms < 10000) { return (ms / 1000).toFixed(1) + " s"; }
   const s = Math.floor(ms / 1000);
   if (s < 100) { return s + " s"; }
   if (s < 6000) { return Math.floor(s / 60) + " min"; }
   if (s < 172800) { return Math.floor(s / 3600) + " h"; }
   return Math.floor(s / 86400) + " days";
 };
+const ago = (ms) => (ms < 1000 ? "now" : span(Math.floor(ms / 1000) * 1000).replace(".0", "") + " ago");
 const share = (part, whole) => (whole > 0 ? (100 * part / whole) : 0);
 
 // Rows of a table: each cell is text, or [text, class].
@@ -75,7 +77,7 @@ const show = (now) => {
     say("hits", " " + results.hits + " of " + asked + " jobs, " + size(results.hit_bytes));
     bar("fates", [share(results.hits, asked), share(results.kept, asked), share(results.not_kept, asked)]);
   } else {
-    say("hits", "results are not kept");
+    say("hits", " results are not kept");
   }
   const store = now.store;
   if (store) {
@@ -84,17 +86,17 @@ const show = (now) => {
     bar("room", [Math.min(100, share(store.bytes, store.limit))]);
     say("evicted", store.evicted + " evicted" + (store.damaged > 0 ? ", " + store.damaged + " damaged" : ""));
   } else {
-    say("limit", "there is no store");
+    say("limit", " there is no store");
   }
   say("connections", now.connections);
-  say("rate", " " + now.compiles[0] + " compiles in the last minute");
+  say("rate", " " + now.compiles[0] + " compiles a minute");
   const endings = now.endings.filter((ending) => ending.count > 0);
   say("endings", endings.map((ending) => ending.count + " " + ending.what).join(", "));
   say("present", now.present > now.running.length ? "the first " + now.running.length + " of " + now.present : "");
   fill("running", now.running.map((job) => [job.phase, [span(job.phase_ms), "number"], [span(job.ms), "number"], job.source,
     job.compiler, job.peer]), "nothing runs");
   fill("reasons", now.reasons.map((why) => [[why.count, "number"], [why.result, kind(why.result)], why.reason]), "nothing yet");
-  fill("recent", now.recent.map((job) => [span(Math.max(0, now.now_ms - job.ended_ms)) + " ago", [span(job.ms), "number"],
+  fill("recent", now.recent.map((job) => [ago(now.now_ms - job.ended_ms), [span(job.ms), "number"],
     [job.result, kind(job.result)], [job.ending, job.ending === "COMPILE_OK" ? "" : "wrong"], job.source, job.compiler, job.peer,
     job.reason]), "no job yet");
 };
