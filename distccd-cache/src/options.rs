@@ -98,7 +98,7 @@ pub struct Options {
     /// Serve clients on private networks (the default when nothing is allowed)
     #[arg(long, help_heading = "Networking")]
     pub allow_private: bool,
-    /// Serve the statistics page over HTTP
+    /// Serve statistics over HTTP: a page for browsers at /pumphouse, /metrics for Prometheus, stock's page at all other paths
     #[arg(long, help_heading = "Networking")]
     pub stats: bool,
     /// TCP port of the statistics page
