@@ -42,6 +42,8 @@ pub struct Watch {
     sessions: Vec<Watched>,
     /// The directory of the one that is shown.
     shown: Option<PathBuf>,
+    /// The person has chosen it; without that the newest is shown.
+    is_chosen: bool,
 }
 
 /// A session that is watched.
@@ -77,6 +79,7 @@ impl Watch {
             bases: bases(environment),
             sessions: Vec::new(),
             shown: None,
+            is_chosen: false,
         })
     }
 
@@ -86,6 +89,7 @@ impl Watch {
         let next = at.map_or(0, |at| (at + 1) % self.sessions.len());
         let next = self.sessions.get(next);
         self.shown = next.map(|watched| watched.session.directory().to_owned());
+        self.is_chosen = true;
     }
 
     /// Gives servers a moment to answer.
@@ -171,11 +175,11 @@ impl Watch {
                 });
             }
         }
-        let is_shown_over = self
-            .shown_index()
-            .is_none_or(|at| self.sessions[at].over.is_some());
-        if is_shown_over && let Some(next) = self.best() {
-            self.shown = Some(next);
+        let at = self.shown_index();
+        let is_running = at.is_some_and(|at| self.sessions[at].over.is_none());
+        self.is_chosen &= is_running;
+        if !self.is_chosen {
+            self.shown = self.best();
         }
         let shown = self.shown.clone();
         self.sessions.retain(|watched| {
@@ -183,16 +187,15 @@ impl Watch {
         });
     }
 
-    /// The session to show: the user's own, else the newest that runs.
+    /// The session to show: the user's own, else the newest. One that is over stays until a newer one begins.
     fn best(&self) -> Option<PathBuf> {
-        let running = self
-            .sessions
-            .iter()
-            .filter(|watched| watched.over.is_none());
         let own = self.own();
-        let best = running.max_by_key(|watched| {
+        let candidates = self.sessions.iter().filter(|watched| {
+            watched.over.is_none() || self.shown.as_deref() == Some(watched.session.directory())
+        });
+        let best = candidates.max_by_key(|watched| {
             let is_own = own.as_deref() == Some(watched.session.directory());
-            (is_own, watched.about.began)
+            (is_own && watched.over.is_none(), watched.about.began)
         });
         best.map(|watched| watched.session.directory().to_owned())
     }
@@ -577,11 +580,24 @@ mod tests {
             assert!(scene.session.expect("it stays").is_over);
             assert_eq!(scene.counts.expect("they stay").total(), 2);
         }
-        // Another one takes its place.
+        // A newer one takes its place, unless the person has chosen otherwise.
         let next = Session::create(base.path(), false, true).expect("it can be made");
-        let scene = watch.look();
-        let view = scene.session.expect("the new one");
+        let newer = |about: &About| About {
+            began: about.began + 1,
+            ..about.clone()
+        };
+        newer(&about).write(&next).expect("it can be written");
+        let view = watch.look().session.expect("the new one");
         assert_eq!((view.is_over, view.place), (false, (1, 1)));
+        let third = Session::create(base.path(), false, true).expect("it can be made");
+        newer(&newer(&about))
+            .write(&third)
+            .expect("it can be written");
+        assert_eq!(watch.look().session.expect("the third").place, (2, 2));
+        watch.next_session();
+        assert_eq!(watch.look().session.expect("the second").place, (1, 2));
+        third.remove();
+        assert_eq!(watch.look().session.expect("the second").place, (1, 1));
         next.remove();
     }
 
