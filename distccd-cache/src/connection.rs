@@ -16,6 +16,7 @@ use crate::command::source_name;
 use crate::failure::{Cached, Done, Failure};
 use crate::house::House;
 use crate::log::{notice, shown};
+use crate::peer::Peer;
 use crate::receive;
 use crate::reply::send;
 use crate::statistics::Ending;
@@ -23,7 +24,7 @@ use crate::task::Task;
 use crate::whitelist::CompilerRefusal;
 
 /// Serves one client. Returns the exit code of a process that serves no other.
-pub(crate) async fn serve<R, W>(house: &House, peer: &str, mut reader: R, mut writer: W) -> u8
+pub(crate) async fn serve<R, W>(house: &House, peer: &Peer, mut reader: R, mut writer: W) -> u8
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
@@ -56,7 +57,7 @@ where
 }
 
 /// Counts and logs a connection that was turned away because there are too many.
-pub(crate) fn turn_away(house: &House, peer: &str) {
+pub(crate) fn turn_away(house: &House, peer: &Peer) {
     tracing::error!("{peer}: turned away: too many clients");
     let nothing = String::new;
     let done = Done {
@@ -70,7 +71,7 @@ pub(crate) fn turn_away(house: &House, peer: &str) {
 }
 
 /// The one line per job, in stock's form.
-fn finish(house: &House, peer: &str, done: &Done, code: u8, time: Duration) {
+fn finish(house: &House, peer: &Peer, done: &Done, code: u8, time: Duration) {
     let named = if done.ending.is_compile() {
         format!("{} {}", done.compiler, done.source)
     } else {
@@ -97,7 +98,7 @@ fn finish(house: &House, peer: &str, done: &Done, code: u8, time: Duration) {
 
 async fn job<R, W>(
     house: &House,
-    peer: &str,
+    peer: &Peer,
     reader: &mut R,
     writer: &mut W,
 ) -> Result<Done, Failure>
@@ -108,7 +109,7 @@ where
     let settings = &house.settings;
     let first = tokio::select! {
         first = receive::first_bytes(reader, settings.io_timeout) => first?,
-        () = house.stopping() => return Err(Failure::Stopping),
+        () = house.finishing() => return Err(Failure::Stopping),
     };
     // Without a store this daemon hangs up on the dialect, as stock's does: the client goes on by protocol 3.
     if let Some(shelf) = &settings.shelf
@@ -118,7 +119,7 @@ where
     }
     let (request, _memory) = tokio::select! {
         received = receive::request(reader, first, settings.limits, &house.budget, settings.io_timeout) => received?,
-        () = house.stopping() => return Err(Failure::Stopping),
+        () = house.finishing() => return Err(Failure::Stopping),
     };
     tracing::debug!("{peer}: {}", shown_command(&request));
     let compiler = match settings.whitelist.admit(&request.argv[0]) {

@@ -6,8 +6,10 @@ use protocol::error::WireError;
 use protocol::exit_code::ExitCode;
 use protocol::wait_status::WaitStatus;
 
+use crate::admission::TurnedBack;
 use crate::job::{CompileOutcome, JobError};
 use crate::log::critical;
+use crate::peer::Peer;
 use crate::receive::ReceiveError;
 use crate::statistics::Ending;
 use crate::whitelist::CompilerRefusal;
@@ -28,7 +30,10 @@ pub(crate) enum Failure {
     Job(#[from] JobError),
     #[error("the client left; its job is dropped")]
     ClientLeft,
-    #[error("the daemon is stopping; the job is dropped")]
+    /// Told to a client in the bundle dialect, in these words: its summary adds them up.
+    #[error("{0}")]
+    TurnedBack(TurnedBack),
+    #[error("the server is stopping")]
     Stopping,
     #[error("compressing the reply failed: {0}")]
     Reply(tokio::task::JoinError),
@@ -53,18 +58,28 @@ impl Failure {
             }
             Self::Job(_) | Self::Reply(_) => (Ending::Other, ExitCode::IoError),
             Self::ClientLeft => (Ending::ClientDisconnected, ExitCode::IoError),
+            Self::TurnedBack(_) => (Ending::Overload, ExitCode::Busy),
             Self::Stopping => (Ending::Other, ExitCode::Gone),
         }
     }
 
     /// Says it, as loud as it matters.
-    pub(crate) fn log(&self, peer: &str) {
+    pub(crate) fn log(&self, peer: &Peer) {
         match self {
             Self::Receive(ReceiveError::Nothing) | Self::ClientLeft | Self::Stopping => {
                 tracing::info!("{peer}: {self}");
             }
             Self::Compiler(_) | Self::Arguments(_) => critical!("{peer}: {self}"),
             _ => tracing::error!("{peer}: {self}"),
+        }
+    }
+}
+
+impl From<TurnedBack> for Failure {
+    fn from(turned: TurnedBack) -> Self {
+        match turned {
+            TurnedBack::Closing => Self::Stopping,
+            TurnedBack::Full | TurnedBack::TooLong => Self::TurnedBack(turned),
         }
     }
 }

@@ -10,6 +10,7 @@ mod program;
 
 // The service: many clients side by side.
 pub mod access;
+mod admission;
 pub mod arguments;
 mod bundle;
 mod connection;
@@ -19,6 +20,7 @@ mod inetd;
 mod log;
 mod metrics;
 mod page;
+mod peer;
 mod receive;
 mod reply;
 mod roster;

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use crate::admission;
 use crate::results::Tally;
 use crate::statistics::{ENDINGS, Snapshot};
 use crate::store::Statistics as Stored;
@@ -15,8 +16,7 @@ pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4";
 #[derive(Debug)]
 pub(crate) struct Numbers<'a> {
     pub(crate) snapshot: &'a Snapshot,
-    /// Compiles that may run at a time, and those that do.
-    pub(crate) slots: (usize, usize),
+    pub(crate) admission: &'a admission::Tally,
     pub(crate) store: Option<&'a Stored>,
     pub(crate) results: Option<&'a Tally>,
 }
@@ -35,9 +35,7 @@ pub(crate) fn render(numbers: &Numbers<'_>) -> String {
         let label = format!("{{ending=\"{}\"}}", ending.word().to_ascii_lowercase());
         page.value("endings_total", &label, snapshot.endings[ending as usize]);
     }
-    let (slots, busy) = numbers.slots;
-    page.gauge("slots", "Compiles that may run at a time.", slots as u64);
-    page.gauge("slots_busy", "Compiles that run now.", busy as u64);
+    page.admission(numbers.admission);
     if let Some(store) = numbers.store {
         page.gauge("store_blobs", "Files in the store.", store.blobs);
         page.gauge("store_bytes", "Room that they take on disk.", store.bytes);
@@ -84,6 +82,23 @@ struct Page(String);
 
 // Writing to a String does not fail.
 impl Page {
+    fn admission(&mut self, tally: &admission::Tally) {
+        let help = "Compiles that may run at a time.";
+        self.gauge("slots", help, tally.slots as u64);
+        self.gauge("slots_busy", "Compiles that run now.", tally.running as u64);
+        let help = "Jobs that wait for a slot.";
+        self.gauge("queue_jobs", help, tally.waiting as u64);
+        let help = "1 while compiles are held back for lack of memory.";
+        self.gauge("memory_short", help, u64::from(tally.is_holding));
+        let help = "Compiles that got a slot.";
+        self.counter("slots_given_total", help, tally.started);
+        let name = "queue_seconds_total";
+        self.head(name, "counter", "Time that those had waited for it.");
+        let _ = writeln!(self.0, "distccd_{name} {:.6}", tally.waited.as_secs_f64());
+        let help = "Jobs that were told to go elsewhere, because too many waited.";
+        self.counter("queue_refused_total", help, tally.turned_back);
+    }
+
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         let _ = writeln!(
             self.0,
@@ -122,9 +137,16 @@ mod tests {
             hits: 5,
             ..Tally::default()
         };
+        let admission = admission::Tally {
+            slots: 4,
+            running: 1,
+            waiting: 7,
+            waited: std::time::Duration::from_millis(1500),
+            ..admission::Tally::default()
+        };
         let text = render(&Numbers {
             snapshot: &snapshot,
-            slots: (4, 1),
+            admission: &admission,
             store: Some(&Stored::default()),
             results: Some(&results),
         });
@@ -136,13 +158,15 @@ mod tests {
                 let (name, value) = line.rsplit_once(' ').expect("two words");
                 let name = name.split('{').next().expect("a name");
                 assert_eq!(known.last().map(String::as_str), Some(name), "{line}");
-                assert!(value.parse::<u64>().is_ok(), "{line}");
+                assert!(value.parse::<f64>().is_ok(), "{line}");
             }
         }
         for line in [
             "distccd_connections_total 9",
             "distccd_endings_total{ending=\"compile_error\"} 3",
             "distccd_slots_busy 1",
+            "distccd_queue_jobs 7",
+            "distccd_queue_seconds_total 1.500000",
             "distccd_results_total{fate=\"hit\"} 5",
         ] {
             assert!(text.lines().any(|other| other == line), "{line}\n{text}");

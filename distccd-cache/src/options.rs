@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::admission::QUEUE;
 use crate::sandbox::SandboxPolicy;
 
 /// The first two lines are stock's, for scripts that look at them; the third says who we are.
@@ -125,6 +126,10 @@ pub struct Options {
     #[arg(short, long, value_name = "LIMIT", help_heading = "Jobs",
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub jobs: Option<u32>,
+    /// Jobs that wait for a slot, machine by machine in turn; more are turned away
+    #[arg(long, value_name = "LIMIT", default_value_t = QUEUE, help_heading = "Jobs",
+          value_parser = clap::value_parser!(u32).range(..=100_000))]
+    pub queue: u32,
     /// Kill a compile that takes longer; 0 is never
     #[arg(
         long,
@@ -171,6 +176,10 @@ pub struct Options {
     /// Memory of one compile; 0 is no limit (default: three quarters of the machine's)
     #[arg(long, value_name = "SIZE", help_heading = "Jobs", value_parser = size)]
     pub job_memory: Option<u64>,
+
+    /// Start no further compile while less memory than this is available; 0 is no limit (default: a twentieth of the machine's)
+    #[arg(long, value_name = "SIZE", help_heading = "Jobs", value_parser = size)]
+    pub min_free_memory: Option<u64>,
 
     /// When this server's compiler counts as the client's: built alike, the same by all that it says of itself, or with the same bytes
     #[arg(long, value_name = "HOW", value_enum, default_value_t = SameCompiler::Described, help_heading = "Security")]
@@ -311,6 +320,10 @@ mod tests {
             "--sandbox-read=/x",
             "--job-memory 4G",
             "--job-memory=0",
+            "--min-free-memory 1G",
+            "--min-free-memory=0",
+            "--queue 50",
+            "--queue=0",
             "--cache-dir /x",
             "--cache-dir=/x",
             "--cache-size 10G",
@@ -355,6 +368,9 @@ mod tests {
             "--lifetime soon",
             "--sandbox maybe",
             "--job-memory much",
+            "--min-free-memory much",
+            "--queue -1",
+            "--queue long",
             "--cache-size much",
             "--cache-size 5X",
             "--cache-size 99999999999T",

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::house::House;
 use crate::metrics::{self, Numbers};
+use crate::peer::Peer;
 use crate::results::Tally;
 use crate::statistics::{Ending, Snapshot};
 use crate::status::{self, Told};
@@ -36,7 +37,7 @@ struct Machine {
 }
 
 /// Answers one reader.
-pub(crate) async fn serve(house: &House, peer: &str, mut stream: TcpStream) {
+pub(crate) async fn serve(house: &House, peer: &Peer, mut stream: TcpStream) {
     let answer = async {
         let wanted = read_request(&mut stream).await?;
         if wanted == Wanted::Page {
@@ -49,8 +50,7 @@ pub(crate) async fn serve(house: &House, peer: &str, mut stream: TcpStream) {
             let results = shelf.results.as_ref().map(|results| results.tally());
             (shelf.store.statistics(), results)
         });
-        let jobs = house.settings.jobs;
-        let slots = (jobs, jobs.saturating_sub(house.slots.available_permits()));
+        let admission = house.admission.tally();
         let store = kept.as_ref().map(|(store, _)| store);
         let results = kept.as_ref().and_then(|(_, results)| results.as_ref());
         if wanted == Wanted::Numbers {
@@ -58,7 +58,7 @@ pub(crate) async fn serve(house: &House, peer: &str, mut stream: TcpStream) {
                 roster: &house.roster,
                 snapshot: &snapshot,
                 uptime: house.statistics.uptime(),
-                slots,
+                slots: (admission.slots, admission.running),
                 store,
                 results,
             };
@@ -68,7 +68,7 @@ pub(crate) async fn serve(house: &House, peer: &str, mut stream: TcpStream) {
         if wanted == Wanted::Metrics {
             let numbers = Numbers {
                 snapshot: &snapshot,
-                slots,
+                admission: &admission,
                 store,
                 results,
             };
@@ -84,7 +84,7 @@ pub(crate) async fn serve(house: &House, peer: &str, mut stream: TcpStream) {
     };
     let result = tokio::select! {
         result = timeout(PATIENCE, answer) => result,
-        () = house.stopping() => return,
+        () = house.finishing() => return,
     };
     match result {
         Ok(Ok(())) => {}

@@ -177,14 +177,15 @@ fn run(options: Options) -> Result<u8, StartError> {
         place,
         pid_file,
     } = prepared;
-    let end = end.or_after(options.lifetime.map(Duration::from_secs));
+    let lifetime = options.lifetime.map(Duration::from_secs);
+    runtime.spawn(end.bring(Arc::clone(&house), lifetime));
     let code = match listeners {
         None => runtime
-            .block_on(inetd::serve(house, end))
+            .block_on(inetd::serve(house))
             .map_err(system("use standard input")),
         Some(listeners) => {
             let to_stderr = options.log_stderr;
-            let serving = serve_network(house, listeners, jobs, starting, to_stderr, end);
+            let serving = serve_network(house, listeners, jobs, starting, to_stderr);
             // On a thread that serves connections: this one would have to be woken for each client, to wake another.
             let served = runtime.block_on(runtime.spawn(serving));
             served
@@ -286,6 +287,8 @@ fn prepare(
         temp_dir: temp_dir.clone(),
         limits: Limits::DEFAULT,
         connections: MAX_CONNECTIONS,
+        queue: options.queue as usize,
+        min_free_memory: options.min_free_memory,
     });
     let pid_file = options.pid_file.as_ref().map(|path| {
         PidFile::write(path).map_err(|source| StartError::PidFile {
@@ -343,7 +346,6 @@ async fn serve_network(
     jobs: usize,
     starting: Starting,
     keep_stderr: bool,
-    end: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let to_async = |listener: TcpListener| {
         listener.set_nonblocking(true)?;
@@ -354,10 +356,13 @@ async fn serve_network(
     let statistics = listeners.statistics.map(to_async).transpose()?;
     notice!("listening on {address}, allowing up to {jobs} active jobs");
     starting.ready(keep_stderr);
-    service::run(house, listener, statistics, end).await;
+    service::run(house, listener, statistics).await;
     notice!("stopped");
     Ok(())
 }
+
+/// How long compiles may take that run when the daemon is asked to end. Service managers wait for 20 seconds and more.
+const FINISH_TIME: Duration = Duration::from_secs(15);
 
 /// What ends the daemon: a signal, or `--lifetime`.
 struct End([Signal; 4]);
@@ -372,22 +377,43 @@ impl End {
         ]))
     }
 
-    async fn or_after(self, lifetime: Option<Duration>) {
-        let Self([mut terminate, mut interrupt, mut hangup, mut alarm]) = self;
+    /// Brings the end when it is time. SIGTERM and the end of the lifetime let what compiles come to its end; another signal, or a second one, does not.
+    async fn bring(mut self, house: Arc<House>, lifetime: Option<Duration>) {
         let over = async {
             match lifetime {
                 Some(lifetime) => tokio::time::sleep(lifetime).await,
                 None => std::future::pending().await,
             }
         };
-        let why = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-            _ = hangup.recv() => "SIGHUP",
-            _ = alarm.recv() => "SIGALRM",
-            () = over => "--lifetime is over",
+        let (why, may_finish) = tokio::select! {
+            (why, may_finish) = self.next() => (why, may_finish),
+            () = over => ("--lifetime is over", true),
         };
-        notice!("stopping: {why}");
+        if may_finish {
+            house.finish();
+            let running = house.admission.tally().running;
+            let seconds = FINISH_TIME.as_secs();
+            notice!("stopping: {why}; {running} compiles may run for {seconds} s more");
+            let why = tokio::select! {
+                (why, _) = self.next() => why,
+                () = tokio::time::sleep(FINISH_TIME) => "the time is over",
+            };
+            notice!("stopping at once: {why}");
+        } else {
+            notice!("stopping: {why}");
+        }
+        house.stop();
+    }
+
+    /// The next signal, and whether it lets compiles come to their end.
+    async fn next(&mut self) -> (&'static str, bool) {
+        let Self([terminate, interrupt, hangup, alarm]) = self;
+        tokio::select! {
+            _ = terminate.recv() => ("SIGTERM", true),
+            _ = interrupt.recv() => ("SIGINT", false),
+            _ = hangup.recv() => ("SIGHUP", false),
+            _ = alarm.recv() => ("SIGALRM", false),
+        }
     }
 }
 

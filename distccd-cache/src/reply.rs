@@ -6,6 +6,7 @@ use tokio::time::{Instant as Clock, timeout_at};
 use crate::failure::Failure;
 use crate::house::House;
 use crate::job::Finished;
+use crate::peer::Peer;
 use crate::receive;
 use crate::roster::Phase;
 
@@ -24,7 +25,7 @@ pub(crate) async fn off_thread<T: Send + 'static>(
 /// Writes a reply. A client that leaves meanwhile has what it wanted, or is gone: no failure of the job's.
 pub(crate) async fn send<W: AsyncWrite + Unpin>(
     house: &House,
-    peer: &str,
+    peer: &Peer,
     bytes: Vec<u8>,
     writer: &mut W,
 ) {
@@ -52,7 +53,7 @@ pub(crate) async fn send<W: AsyncWrite + Unpin>(
 }
 
 /// What a job cost, for the log.
-pub(crate) fn log_cost(peer: &str, finished: &Finished) {
+pub(crate) fn log_cost(peer: &Peer, finished: &Finished) {
     tracing::debug!(
         "{peer}: view {}, wall {} ms, user {} ms, system {} ms, {} KiB",
         finished.view,

@@ -1,7 +1,6 @@
 //! The daemon at work: accepts clients and serves them side by side, until it is told to stop. Owns the tasks of the
 //! connections.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,22 +12,19 @@ use tokio::task::JoinSet;
 use crate::connection;
 use crate::house::House;
 use crate::page;
+use crate::peer::Peer;
 
 /// How long jobs may take to be killed and cleaned up when the daemon stops.
-const STOP_TIME: Duration = Duration::from_secs(15);
+const STOP_TIME: Duration = Duration::from_secs(4);
 
-/// Serves clients until `end` is ready; then kills all jobs, and returns when nothing of them is left.
-pub(crate) async fn run(
-    house: Arc<House>,
-    listener: TcpListener,
-    statistics: Option<TcpListener>,
-    end: impl Future<Output = ()>,
-) {
+/// Serves clients until the daemon is to stop, and returns when nothing of them is left.
+pub(crate) async fn run(house: Arc<House>, listener: TcpListener, statistics: Option<TcpListener>) {
     let mut tasks = JoinSet::new();
-    tokio::pin!(end);
+    let finishing = house.finishing();
+    tokio::pin!(finishing);
     loop {
         tokio::select! {
-            () = &mut end => break,
+            () = &mut finishing => break,
             Some(joined) = tasks.join_next(), if !tasks.is_empty() => report(joined),
             accepted = listener.accept() => {
                 if let Some((stream, peer)) = admitted(&house, accepted).await {
@@ -37,25 +33,24 @@ pub(crate) async fn run(
             }
             accepted = accept_if(statistics.as_ref()) => {
                 if let Some((stream, peer)) = admitted(&house, accepted).await
-                    && let Some(door) = house.door()
+                    && let Some(door) = house.door(peer.machine())
                 {
                     let house = Arc::clone(&house);
                     tasks.spawn(async move {
                         let _door = door;
-                        page::serve(&house, &peer_name(peer), stream).await;
+                        page::serve(&house, &peer, stream).await;
                     });
                 }
             }
         }
     }
     drop((listener, statistics));
-    stop_all(&house, tasks).await;
+    drain(&house, tasks).await;
 }
 
-fn welcome(house: &Arc<House>, tasks: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr) {
+fn welcome(house: &Arc<House>, tasks: &mut JoinSet<()>, stream: TcpStream, peer: Peer) {
     house.statistics.accepted();
-    let peer = peer_name(peer);
-    let Some(door) = house.door() else {
+    let Some(door) = house.door(peer.machine()) else {
         connection::turn_away(house, &peer);
         return;
     };
@@ -71,14 +66,22 @@ fn welcome(house: &Arc<House>, tasks: &mut JoinSet<()>, stream: TcpStream, peer:
     });
 }
 
-async fn stop_all(house: &House, mut tasks: JoinSet<()>) {
-    house.stop();
+/// Waits for the compiles that run, which end by themselves or because they must.
+async fn drain(house: &House, mut tasks: JoinSet<()>) {
+    let too_late = async {
+        house.stopping().await;
+        tokio::time::sleep(STOP_TIME).await;
+    };
     let drained = async {
         while let Some(joined) = tasks.join_next().await {
             report(joined);
         }
     };
-    if tokio::time::timeout(STOP_TIME, drained).await.is_err() {
+    let in_time = tokio::select! {
+        () = drained => true,
+        () = too_late => false,
+    };
+    if !in_time {
         tracing::error!(
             "{} connections did not end in time; dropping them",
             tasks.len()
@@ -88,20 +91,18 @@ async fn stop_all(house: &House, mut tasks: JoinSet<()>) {
     }
 }
 
-/// A client's address as stock logs it; an IPv4 client of an IPv6 socket is shown as what it is.
-fn peer_name(peer: SocketAddr) -> String {
-    SocketAddr::new(peer.ip().to_canonical(), peer.port()).to_string()
-}
-
 /// A connection of a client that may be served.
 async fn admitted(
     house: &House,
     accepted: std::io::Result<(TcpStream, SocketAddr)>,
-) -> Option<(TcpStream, SocketAddr)> {
+) -> Option<(TcpStream, Peer)> {
     match accepted {
-        Ok((stream, peer)) if house.settings.access.allows(peer.ip()) => Some((stream, peer)),
-        Ok((_, peer)) => {
-            tracing::error!("connection from {} denied: not in --allow", peer_name(peer));
+        Ok((stream, address)) if house.settings.access.allows(address.ip()) => {
+            Some((stream, Peer::network(address)))
+        }
+        Ok((_, address)) => {
+            let peer = Peer::network(address);
+            tracing::error!("connection from {peer} denied: not in --allow");
             None
         }
         Err(error) => {
@@ -160,12 +161,15 @@ mod tests {
             temp_dir: temp_dir.to_owned(),
             limits: Limits::DEFAULT,
             connections,
+            queue: 10,
+            min_free_memory: Some(0),
         })
     }
 
-    /// Waits until the house has room for another client, or has none.
+    /// Waits until the house has room for another client of this machine, or has none.
     async fn until_room(house: &House, room: bool) {
-        while house.door().is_some() != room {
+        let machine = Some(std::net::Ipv4Addr::LOCALHOST.into());
+        while house.door(machine).is_some() != room {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
@@ -173,12 +177,11 @@ mod tests {
     #[tokio::test]
     async fn clients_beyond_the_limit_are_turned_away_until_others_leave() {
         let dir = tempfile::tempdir().unwrap();
-        let house = house(dir.path(), 2);
+        // Of which one machine may be half.
+        let house = house(dir.path(), 4);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let end = async { drop(stopped.await) };
-        let running = tokio::spawn(run(Arc::clone(&house), listener, None, end));
+        let running = tokio::spawn(run(Arc::clone(&house), listener, None));
 
         let first = TcpStream::connect(address).await.unwrap();
         let mut second = TcpStream::connect(address).await.unwrap();
@@ -189,12 +192,13 @@ mod tests {
         until_room(&house, true).await;
         let _fourth = TcpStream::connect(address).await.unwrap();
         until_room(&house, false).await;
+        assert!(house.door(None).is_some());
 
-        stop.send(()).unwrap();
+        house.stop();
         running.await.unwrap();
         assert_eq!(second.read(&mut [0; 9]).await.unwrap(), 0);
         let endings = house.statistics.snapshot().endings;
         assert_eq!(endings[crate::statistics::Ending::Overload as usize], 1);
-        assert!(house.door().is_some());
+        until_room(&house, true).await;
     }
 }

@@ -15,8 +15,9 @@ use crate::failure::{Cached, Done, Failure, ending_of};
 use crate::house::House;
 use crate::job::Finished;
 use crate::log::shown;
+use crate::peer::Peer;
 use crate::reply::{log_cost, off_thread, send};
-use crate::results::{Begun, Entrance, Kept, Named, Plan, Requested, Results, digests};
+use crate::results::{Begun, Entrance, Flight, Kept, Named, Plan, Requested, Results, digests};
 use crate::roster::Phase;
 use crate::shelf::Shelf;
 use crate::statistics::Ending;
@@ -46,7 +47,7 @@ impl Task {
     pub(crate) async fn serve<R, W>(
         &self,
         house: &House,
-        peer: &str,
+        peer: &Peer,
         reader: &mut R,
         writer: &mut W,
     ) -> Result<Done, Failure>
@@ -67,14 +68,14 @@ impl Task {
             Ok(identity) => (self.plan(house, &results, &identity).await?, Some(identity)),
             Err(why) => ((Plan::Not(why), None), None),
         };
-        let _flight = match (&plan, begun) {
+        let flight = match (&plan, begun) {
             (Plan::Keep(named), Some(begun)) => tokio::select! {
                 entrance = results.enter(named, begun) => match entrance {
                     Entrance::Hit(kept) => return Ok(self.give_again(house, peer, kept, writer).await),
                     Entrance::Miss(flight) => Some(flight),
                 },
                 () = left(reader) => return Err(Failure::ClientLeft),
-                () = house.stopping() => return Err(Failure::Stopping),
+                () = house.finishing() => return Err(Failure::Stopping),
             },
             _ => None,
         };
@@ -83,6 +84,7 @@ impl Task {
             results,
             plan,
             identity,
+            flight,
         };
         self.give(house, peer, finished, Some(keeping), writer)
             .await
@@ -92,17 +94,16 @@ impl Task {
     async fn compile<R>(
         &self,
         house: &House,
-        peer: &str,
+        peer: &Peer,
         reader: &mut R,
     ) -> Result<Finished, Failure>
     where
         R: AsyncRead + Unpin,
     {
         house.roster.note(peer, Phase::Wait);
-        let slot = tokio::select! {
-            slot = house.slots.acquire() => slot,
+        let mut slot = tokio::select! {
+            slot = house.admission.enter(peer.machine()) => slot?,
             () = left(reader) => return Err(Failure::ClientLeft),
-            () = house.stopping() => return Err(Failure::Stopping),
         };
         house.roster.note(peer, Phase::Compile);
         let cancelled = async {
@@ -114,6 +115,7 @@ impl Task {
         let workshop = &house.settings.workshop;
         let request = Arc::clone(&self.request);
         let finished = workshop.run(request, &self.compiler, cancelled).await?;
+        slot.used(finished.usage.max_rss_kib << 10);
         drop(slot);
         Ok(finished)
     }
@@ -122,7 +124,7 @@ impl Task {
     async fn give<W: AsyncWrite + Unpin>(
         &self,
         house: &House,
-        peer: &str,
+        peer: &Peer,
         finished: Finished,
         keeping: Option<Keeping>,
         writer: &mut W,
@@ -135,7 +137,12 @@ impl Task {
         let encoded = off_thread(move || {
             let bytes = finished.reply.encode();
             let cache = keeping.map_or(Cached::Unasked, |keeping| {
-                task.keep(&keeping, &workshop, &finished, &bytes)
+                let cache = task.keep(&keeping, &workshop, &finished, &bytes);
+                // Before the reply is sent: whoever waits for the result does not wait for a slow client.
+                if let Some(flight) = keeping.flight {
+                    flight.over();
+                }
+                cache
             });
             (bytes, cache)
         });
@@ -154,7 +161,7 @@ impl Task {
     async fn give_again<W: AsyncWrite + Unpin>(
         &self,
         house: &House,
-        peer: &str,
+        peer: &Peer,
         kept: Kept,
         writer: &mut W,
     ) -> Done {
@@ -250,6 +257,8 @@ struct Keeping {
     plan: Plan,
     /// The compiler's, where it is known.
     identity: Option<Arc<Identity>>,
+    /// Those who wait for the result.
+    flight: Option<Flight>,
 }
 
 /// Ends when the client is gone. A client that has sent its request sends nothing more until it has the reply; one that

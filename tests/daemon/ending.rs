@@ -4,7 +4,8 @@ use std::fs;
 use std::io::Write;
 
 use crate::harness::{
-    Daemon, is_sleeping, preprocessed, read_to_close, run, script, stderr, wait_for, wait_until,
+    Daemon, is_sleeping, preprocessed, read_to_close, run, script, send_signal, stderr, wait_for,
+    wait_until,
 };
 
 /// A number of seconds that no other process sleeps for, so that the compiler can be told from all others.
@@ -120,6 +121,14 @@ fn a_signal_ends_the_daemon_with_all_its_compilers() {
         clients[1].write_all(&request).unwrap();
         clients[2].write_all(&request[..30]).unwrap();
         assert!(daemon.path("work/pid").exists());
+        if signal == libc::SIGTERM {
+            // What compiles may come to its end, unless the daemon is told twice.
+            send_signal(daemon.pid(), signal);
+            for client in &mut clients[1..] {
+                assert_eq!(read_to_close(client), b"");
+            }
+            assert!(is_sleeping(seconds));
+        }
         assert!(daemon.stop(signal).success(), "signal {signal}");
         assert!(!is_sleeping(seconds), "signal {signal}");
         assert!(!daemon.path("work/pid").exists(), "signal {signal}");

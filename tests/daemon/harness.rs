@@ -298,9 +298,9 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // First politely, so that it takes its compilers along.
+        // First politely, so that it takes its compilers along; at once, whatever they are at.
         if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
-            send_signal(self.child.id(), libc::SIGTERM);
+            send_signal(self.child.id(), libc::SIGINT);
         }
         let start = Instant::now();
         while start.elapsed() < PATIENCE && self.child.try_wait().is_ok_and(|ended| ended.is_none())

@@ -1,6 +1,8 @@
 //! One job in the bundle dialect: offer, compiler, what is lacking, a slot, the compile, the reply. Owns the order of the steps.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use protocol::bundle::BUNDLE_VERSION;
 use protocol::bundle::offer::Offer;
@@ -20,8 +22,9 @@ use crate::failure::{Cached, Done, Failure, ending_of};
 use crate::house::House;
 use crate::job::{Finished, JobError};
 use crate::log::shown;
+use crate::peer::Peer;
 use crate::reply::{log_cost, off_thread, send};
-use crate::results::{Entrance, Hidden, Kept, Plan};
+use crate::results::{Entrance, Flight, Hidden, Kept, Plan};
 use crate::roster::Phase;
 use crate::shelf::Shelf;
 use crate::statistics::Ending;
@@ -30,11 +33,14 @@ use crate::table::Table;
 /// How often a compile may start anew because a file of it was evicted meanwhile.
 const ATTEMPTS: usize = 4;
 
+/// How long a client waits for a slot at most: it can try another server, or compile by itself.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// Serves one offer; `first` was read from the connection. A refusal is told to the client.
 pub(crate) async fn converse<R, W>(
     house: &House,
     shelf: &Arc<Shelf>,
-    peer: &str,
+    peer: &Peer,
     first: Vec<u8>,
     reader: &mut R,
     writer: &mut W,
@@ -44,8 +50,10 @@ where
     W: AsyncWrite + Unpin,
 {
     let settings = &house.settings;
+    let has_slot = AtomicBool::new(false);
     let mut exchange = Exchange {
         house,
+        has_slot: &has_slot,
         shelf: Arc::clone(shelf),
         frames: Frames::new(
             reader,
@@ -56,9 +64,15 @@ where
         ),
         writer,
     };
+    let handed_back = async {
+        house.finishing().await;
+        if has_slot.load(Ordering::Relaxed) {
+            house.stopping().await;
+        }
+    };
     let result = tokio::select! {
         result = exchange.job(peer) => result,
-        () = house.stopping() => Err(Failure::Stopping),
+        () = handed_back => Err(Failure::Stopping),
     };
     if let Err(failure) = &result
         && let Some(refusal) = refusal_for(failure)
@@ -76,15 +90,24 @@ fn refusal_for(failure: &Failure) -> Option<Refusal> {
         Failure::ClientLeft => return None,
         Failure::Receive(_) => RefusalKind::Broken,
         Failure::Compiler(_) => RefusalKind::Compiler,
-        Failure::Stopping => RefusalKind::Busy,
+        Failure::Stopping | Failure::TurnedBack(_) => RefusalKind::Busy,
         Failure::Arguments(_) | Failure::Job(_) | Failure::Reply(_) => RefusalKind::Unsuited,
     };
     let text = failure.to_string();
     Some(Refusal { kind, text })
 }
 
+/// A job whose compile ended, and what is needed to reply and to keep the result.
+struct Ended {
+    work: Work,
+    plan: Plan,
+    hidden: Option<Hidden>,
+    flight: Option<Flight>,
+    finished: Finished,
+}
+
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
-    async fn job(&mut self, peer: &str) -> Result<Done, Failure> {
+    async fn job(&mut self, peer: &Peer) -> Result<Done, Failure> {
         let settings = &self.house.settings;
         let opening = self.frames.token().await?;
         if opening.value != BUNDLE_VERSION {
@@ -124,7 +147,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
         };
         let Some(results) = self.shelf.results.clone() else {
             let plan = Plan::Not("results are not kept here (--cache-results)".to_owned());
-            return self.compile(peer, work, plan).await;
+            return self.compile(peer, work, plan, None).await;
         };
         let (asked, workshop) = (work.clone(), settings.workshop.clone());
         let kept = Arc::clone(&results);
@@ -135,7 +158,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
             (plan, begun)
         })
         .await?;
-        let _flight = match (&plan, begun) {
+        let flight = match (&plan, begun) {
             (Plan::Keep(named), Some(begun)) => tokio::select! {
                 entrance = results.enter(named, begun) => match entrance {
                     Entrance::Hit(kept) => return self.give_again(peer, work, kept).await,
@@ -145,11 +168,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
             },
             _ => None,
         };
-        self.compile(peer, work, plan).await
+        self.compile(peer, work, plan, flight).await
     }
 
     /// Sends what was kept of an earlier compile.
-    async fn give_again(&mut self, peer: &str, work: Work, kept: Kept) -> Result<Done, Failure> {
+    async fn give_again(&mut self, peer: &Peer, work: Work, kept: Kept) -> Result<Done, Failure> {
         let done = Done {
             ending: Ending::CompileOk,
             status: WaitStatus::SUCCESS,
@@ -169,12 +192,16 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
     /// Gets what is lacking, compiles and replies.
     async fn compile(
         &mut self,
-        peer: &str,
+        peer: &Peer,
         mut work: Work,
         mut plan: Plan,
+        flight: Option<Flight>,
     ) -> Result<Done, Failure> {
         let settings = &self.house.settings;
         let roster = &self.house.roster;
+        let admission = &self.house.admission;
+        // Before anything is uploaded in vain.
+        admission.check(peer.machine(), LONGEST_WAIT)?;
         for _ in 0..ATTEMPTS {
             roster.note(peer, Phase::Fetch);
             let pins = self.blobs(&work.offer, &work.table).await?;
@@ -184,11 +211,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
             let (hidden, planned) = off_thread(look).await?;
             plan = planned;
             roster.note(peer, Phase::Wait);
-            let slot = tokio::select! {
-                slot = self.house.slots.acquire() => slot,
+            let mut slot = tokio::select! {
+                slot = admission.enter(peer.machine()) => slot?,
                 () = self.frames.left() => return Err(Failure::ClientLeft),
             };
+            self.has_slot.store(true, Ordering::Relaxed);
             roster.note(peer, Phase::Compile);
+            let hidden_paths = hidden.as_ref().map(|hidden| hidden.paths.clone());
+            let hidden_paths = hidden_paths.unwrap_or_default();
             let content = contents(&self.shelf, &settings.workshop, &work.offer, &work.table);
             let cancelled = async {
                 tokio::select! {
@@ -198,22 +228,22 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
             };
             let finished = settings
                 .workshop
-                .run_bundle(
-                    work.job(
-                        hidden
-                            .as_ref()
-                            .map(|hidden| hidden.paths.clone())
-                            .unwrap_or_default(),
-                    ),
-                    &work.compiler,
-                    content,
-                    cancelled,
-                )
+                .run_bundle(work.job(hidden_paths), &work.compiler, content, cancelled)
                 .await;
+            if let Ok(finished) = &finished {
+                slot.used(finished.usage.max_rss_kib << 10);
+            }
             drop(slot);
             match finished {
                 Ok(finished) => {
-                    let done = self.finish(peer, work, plan, hidden, finished).await;
+                    let ended = Ended {
+                        work,
+                        plan,
+                        hidden,
+                        flight,
+                        finished,
+                    };
+                    let done = self.finish(peer, ended).await;
                     drop(pins);
                     return done;
                 }
@@ -257,14 +287,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
         }
     }
 
-    async fn finish(
-        &mut self,
-        peer: &str,
-        work: Work,
-        plan: Plan,
-        hidden: Option<Hidden>,
-        finished: Finished,
-    ) -> Result<Done, Failure> {
+    async fn finish(&mut self, peer: &Peer, ended: Ended) -> Result<Done, Failure> {
+        let Ended {
+            work,
+            plan,
+            hidden,
+            flight,
+            finished,
+        } = ended;
         log_cost(peer, &finished);
         let ending = ending_of(finished.outcome, self.house.is_stopping())?;
         let status = finished.reply.status;
@@ -275,6 +305,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
         );
         let encode = move || work.reply(&shelf, &workshop, &plan, hidden.as_ref(), finished);
         let (bytes, cache) = off_thread(encode).await?;
+        // Before the reply is sent: whoever waits for the result does not wait for a slow client.
+        if let Some(flight) = flight {
+            flight.over();
+        }
         send(self.house, peer, bytes, self.writer).await;
         Ok(Done {
             ending,

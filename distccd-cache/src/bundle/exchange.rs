@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use protocol::bundle::block::Codecs;
 use protocol::bundle::digest::Digest;
@@ -28,6 +29,8 @@ use crate::table::Table;
 /// One client at the other end.
 pub(super) struct Exchange<'a, R, W> {
     pub(super) house: &'a House,
+    /// Whether the job has had its slot, so that it may go on when the daemon is to stop.
+    pub(super) has_slot: &'a AtomicBool,
     pub(super) shelf: Arc<Shelf>,
     pub(super) frames: Frames<'a, R>,
     pub(super) writer: &'a mut W,

@@ -29,4 +29,4 @@ pub(crate) use bundle::Offered;
 pub(crate) use hide::Hidden;
 pub(crate) use plan::{Named, Plan};
 pub(crate) use request::{Requested, digests};
-pub(crate) use shelf::{Begun, Entrance, Kept, Results, Tally};
+pub(crate) use shelf::{Begun, Entrance, Flight, Kept, Results, Tally};

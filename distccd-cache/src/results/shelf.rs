@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use protocol::bundle::digest::Digest;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::contents::{Content, Contents};
 use super::explain::Explanations;
@@ -42,11 +42,21 @@ pub(crate) enum Entrance {
     Miss(Flight),
 }
 
-/// A compile whose result others may wait for, until this is dropped.
+/// A compile whose result others may wait for, until this is over. Dropped before that, for example because its client left, it is for one of the
+/// others to begin anew.
 #[derive(Debug)]
 pub(crate) struct Flight {
     /// None when another job is at the same and was waited for in vain.
-    _ticket: Option<Ticket>,
+    ticket: Option<Ticket>,
+}
+
+impl Flight {
+    /// The compile came to an end: there is a result now, or none can be kept.
+    pub(crate) fn over(self) {
+        if let Some(ticket) = self.ticket {
+            ticket.done();
+        }
+    }
 }
 
 /// How jobs ended, since the daemon started.
@@ -121,41 +131,51 @@ impl Results {
 
     /// A first look, if the result may be kept, with the right to make it when nobody is at it. Blocks on the disk.
     pub(crate) fn begin(&self, plan: &Plan) -> Option<Begun> {
-        let Plan::Keep(named) = plan else {
-            return None;
-        };
+        match plan {
+            Plan::Keep(named) => Some(self.begin_named(named)),
+            Plan::Not(_) => None,
+        }
+    }
+
+    fn begin_named(&self, named: &Named) -> Begun {
         let claim = self.store.flights().claim(named.first().0);
         // With the claim in hand: another job's result may have come just before.
-        Some(match (self.look(named), claim) {
+        match (self.look(named), claim) {
             (Some(kept), _) => Begun::Found(kept),
             (None, Claim::Mine(ticket)) => Begun::Mine(ticket),
             (None, Claim::Theirs(waiter)) => Begun::Theirs(waiter),
-        })
+        }
     }
 
     /// What comes of a first look, after waiting for another job that is making the result.
     pub(crate) async fn enter(self: &Arc<Self>, named: &Named, begun: Begun) -> Entrance {
-        match begun {
-            Begun::Found(kept) => self.hit(kept, false),
-            Begun::Mine(ticket) => Entrance::Miss(Flight {
-                _ticket: Some(ticket),
-            }),
-            Begun::Theirs(waiter) => {
-                // Whatever came of it: either there is a result now, or this job does not wait again.
-                let _ = timeout(PATIENCE, waiter.wait()).await;
-                match self.found(named).await {
-                    Some(kept) => self.hit(kept, true),
-                    None => Entrance::Miss(Flight { _ticket: None }),
+        let until = Instant::now() + PATIENCE;
+        let mut begun = begun;
+        let mut waited = false;
+        loop {
+            let waiter = match begun {
+                Begun::Found(kept) => return self.hit(kept, waited),
+                Begun::Mine(ticket) => {
+                    let ticket = Some(ticket);
+                    return Entrance::Miss(Flight { ticket });
                 }
+                Begun::Theirs(waiter) => waiter,
+            };
+            waited = true;
+            let is_over = timeout_at(until, waiter.wait()).await;
+            let (results, again) = (Arc::clone(self), named.clone());
+            let look = move || match is_over {
+                // Its client left: one of those who waited takes its place.
+                Ok(false) => Some(results.begin_named(&again)),
+                // There is a result now, or this job does not wait again.
+                Ok(true) | Err(_) => results.look(&again).map(Begun::Found),
+            };
+            // A panic in there has been reported; the job is compiled.
+            match tokio::task::spawn_blocking(look).await.ok().flatten() {
+                Some(next) => begun = next,
+                None => return Entrance::Miss(Flight { ticket: None }),
             }
         }
-    }
-
-    async fn found(self: &Arc<Self>, named: &Named) -> Option<Kept> {
-        let (results, named) = (Arc::clone(self), named.clone());
-        let look = move || results.look(&named);
-        // A panic in there has been reported; the job is compiled.
-        tokio::task::spawn_blocking(look).await.ok().flatten()
     }
 
     fn hit(&self, kept: Kept, waited: bool) -> Entrance {

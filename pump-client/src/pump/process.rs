@@ -16,7 +16,7 @@ pub struct Process {
     pub start_time: u64,
 }
 
-/// How long a process has to end after SIGTERM before it gets SIGKILL.
+/// How long a process has to end after a signal before it gets the next, SIGKILL at last.
 const GRACE: Duration = Duration::from_secs(5);
 
 impl Process {
@@ -60,7 +60,8 @@ impl Process {
             Err(rustix::io::Errno::SRCH) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        for signal in [Signal::TERM, Signal::KILL] {
+        // A server that was told TERM lets compiles come to their end; told INT, it takes them along.
+        for signal in [Signal::TERM, Signal::INT, Signal::KILL] {
             if !self.is_alive() {
                 return Ok(());
             }
