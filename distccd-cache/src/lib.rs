@@ -39,6 +39,7 @@ mod compile;
 mod confinement;
 mod grove;
 pub mod job;
+mod locked_dir;
 pub mod own_files;
 mod prepare;
 mod prepare_bundle;

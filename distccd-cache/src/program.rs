@@ -178,7 +178,7 @@ fn run(options: Options) -> Result<u8, StartError> {
         pid_file,
     } = prepared;
     let lifetime = options.lifetime.map(Duration::from_secs);
-    runtime.spawn(end.bring(Arc::clone(&house), lifetime));
+    let bringer = runtime.spawn(end.bring(Arc::clone(&house), lifetime));
     let code = match listeners {
         None => runtime
             .block_on(inetd::serve(house))
@@ -194,6 +194,9 @@ fn run(options: Options) -> Result<u8, StartError> {
                 .map_err(system("use the listening socket"))
         }
     };
+    // It holds the house, whose directories are removed with it.
+    bringer.abort();
+    let _ = runtime.block_on(bringer);
     // A thread may be blocked in reading standard input for ever; it has nothing left to do.
     runtime.shutdown_background();
     if let Some(shelf) = shelf {

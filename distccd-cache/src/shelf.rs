@@ -10,6 +10,7 @@ use protocol::identity::Policy;
 use protocol::limits::Limits;
 use toolchain::Identities;
 
+use crate::locked_dir::{LockedDir, Purpose};
 use crate::results::Results;
 use crate::store::{Store, StoreError};
 use crate::table::Tables;
@@ -49,7 +50,7 @@ pub struct StorePlace {
     dir: PathBuf,
     limit: u64,
     /// Removed at the end.
-    private: Option<tempfile::TempDir>,
+    private: Option<LockedDir>,
 }
 
 impl StorePlace {
@@ -66,9 +67,7 @@ impl StorePlace {
                 private: None,
             });
         }
-        let private = tempfile::Builder::new()
-            .prefix("distccd_store_")
-            .tempdir_in(temp_dir)?;
+        let private = LockedDir::create(temp_dir, Purpose::Store, false)?;
         let room = rustix::fs::statvfs(temp_dir)?;
         Ok(Self {
             dir: private.path().to_owned(),

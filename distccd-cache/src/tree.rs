@@ -23,6 +23,8 @@ use protocol::tree::{EntryContent, FORCING_FILE, TreeEntry};
 use protocol::tree_path::{TreePath, TreePathError};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps};
 
+use crate::locked_dir::{LockedDir, Purpose};
+
 /// Caps on what one job may use of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobLimits {
@@ -118,17 +120,13 @@ impl TreeError {
 /// A directory for one job, private to the daemon's user and removed with all that is in it when this is dropped.
 #[derive(Debug)]
 pub(crate) struct JobDir {
-    dir: tempfile::TempDir,
+    dir: LockedDir,
 }
 
 impl JobDir {
     /// Makes the directory below `temp_dir`, an absolute path without links.
     pub(crate) fn create(temp_dir: &Path, keep: bool) -> io::Result<Self> {
-        let dir = tempfile::Builder::new()
-            .prefix("distccd_")
-            .rand_bytes(6)
-            .disable_cleanup(keep)
-            .tempdir_in(temp_dir)?;
+        let dir = LockedDir::create(temp_dir, Purpose::Job, keep)?;
         let job = Self { dir };
         std::fs::create_dir(job.root())?;
         std::fs::create_dir(job.view())?;

@@ -12,6 +12,7 @@ pub use crate::tree::JobLimits;
 
 use crate::compile::Blank;
 use crate::grove::Groves;
+use crate::locked_dir::remove_left_over;
 use crate::rewrite::Families;
 use crate::sandbox::Sandbox;
 use crate::view::detect::{self, Namespaces};
@@ -145,6 +146,7 @@ impl Workshop {
             // Also a job that they do not suit is refused then.
             settings.view = ViewPolicy::Namespace;
         }
+        remove_left_over(&real);
         let trial = crate::tree::JobDir::create(&real, false).map_err(unusable)?;
         let sandbox = Sandbox::new(
             &settings.sandbox,

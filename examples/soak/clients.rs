@@ -6,13 +6,13 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::dice::Dice;
 use crate::project::{Epoch, Unit};
 use crate::raw::{self, Cut};
-use crate::{Failure, Shared, project};
+use crate::{Failure, Shared, project, watch};
 
 /// Whose client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,18 +22,20 @@ enum Maker {
 }
 
 /// Where programs are, and the session of ours in which pump mode works.
-pub struct Workshop {
+pub(crate) struct Workshop {
     distcc: PathBuf,
     pump: PathBuf,
     dir: PathBuf,
     session: HashMap<OsString, OsString>,
-    numbers: AtomicU64,
 }
 
 const STOCK: &str = "/usr/bin/distcc";
 
+/// Seconds after which a client is taken to hang for ever.
+const HANGS: &str = "180";
+
 impl Workshop {
-    pub fn new(programs: &Path, dir: &Path, port: u16) -> Result<Self, Failure> {
+    pub(crate) fn new(programs: &Path, dir: &Path, port: u16) -> Result<Self, Failure> {
         if !Path::new(STOCK).exists() {
             return Err(format!("{STOCK} is missing").into());
         }
@@ -42,7 +44,6 @@ impl Workshop {
             pump: programs.join("pump"),
             dir: dir.to_owned(),
             session: HashMap::new(),
-            numbers: AtomicU64::new(0),
         };
         let script = "eval \"$(\"$0\" --startup)\" && exec env -0";
         let output = workshop
@@ -77,21 +78,27 @@ impl Workshop {
         }
         command
             .env("DISTCC_DIR", self.dir.join("state"))
-            .env("DISTCC_BACKOFF_PERIOD", "0")
             .env("DISTCC_IO_TIMEOUT", "60")
             .stdin(Stdio::null())
     }
 
     /// A client for one job on a port.
-    fn client(&self, maker: Maker, is_pump: bool, port: u16) -> Command {
-        let mut command = match maker {
-            Maker::Ours => Command::new(&self.distcc),
-            Maker::Stock => Command::new(STOCK),
-        };
+    fn client(&self, maker: Maker, is_pump: bool, port: u16, own: &Path) -> Command {
+        let mut command = Command::new("timeout");
+        // It takes a signal along to the client.
+        command.args(["--kill-after=5", HANGS]).arg(match maker {
+            Maker::Ours => self.distcc.as_path(),
+            Maker::Stock => Path::new(STOCK),
+        });
         if is_pump {
             command.envs(&self.session);
         }
         self.clean(&mut command);
+        match maker {
+            Maker::Ours => command.env("DISTCC_BACKOFF_PERIOD", "0"),
+            // Without a pause it would try a host that hangs up for ever. A place of its own, so that others do not pause with it.
+            Maker::Stock => command.env("DISTCC_DIR", own),
+        };
         let options = if is_pump { ",lzo,cpp" } else { ",lzo" };
         command.env("DISTCC_HOSTS", hosts(port, options));
         if is_pump {
@@ -104,9 +111,10 @@ impl Workshop {
         command
     }
 
-    /// A name that nobody had before.
-    fn number(&self) -> u64 {
-        self.numbers.fetch_add(1, Ordering::Relaxed)
+    /// A directory that nobody had before, which is removed with all that a client leaves in it.
+    fn place(&self) -> Result<tempfile::TempDir, Failure> {
+        let mut builder = tempfile::Builder::new();
+        Ok(builder.prefix("job.").tempdir_in(&self.dir)?)
     }
 }
 
@@ -124,7 +132,7 @@ fn hosts(port: u16, options: &str) -> String {
 }
 
 /// One client after the other, until it is over.
-pub fn work(shared: &Shared, mut dice: Dice, pace: u64) {
+pub(crate) fn work(shared: &Shared, mut dice: Dice, pace: u64) {
     while !shared.is_over.load(Ordering::Relaxed) {
         {
             let Ok(epoch) = shared.epoch.read() else {
@@ -177,15 +185,15 @@ fn good(
     maker: Maker,
     cut: Option<Cut>,
 ) -> Result<(), Failure> {
+    let place = shared.workshop.place()?;
     let unit = dice.one_of(&epoch.units);
     let is_pump = dice.roll(3) > 0;
     let debug = is_pump && maker == Maker::Ours && dice.roll(2) == 0;
-    let object = shared
-        .workshop
-        .dir
-        .join(format!("object-{}.o", shared.workshop.number()));
+    // A client's objects have one name, so that the same words come again.
+    let object = epoch.dir.join(format!("object-{}.o", dice.client()));
     let port = cut.as_ref().map_or(shared.port, |cut| cut.port);
-    let mut client = shared.workshop.client(maker, is_pump, port);
+    let workshop = &shared.workshop;
+    let mut client = workshop.client(maker, is_pump, port, place.path());
     let output = client
         .args(words(unit, debug, &object, dice))
         .current_dir(&epoch.dir)
@@ -195,13 +203,14 @@ fn good(
         return Err(format!("{what}: {}: {}", output.status, said(&output)).into());
     }
     let bytes = fs::read(&object)?;
+    fs::remove_file(&object)?;
     if bytes != unit.objects[usize::from(debug)] {
         let kept = shared.workshop.dir.join("wrong");
         project::everybodys(&kept)?;
-        fs::rename(&object, kept.join(object.file_name().unwrap_or_default()))?;
-        return Err(format!("{what}: a wrong object, kept as {}", object.display()).into());
+        let kept = kept.join(format!("{}.o", unit.source));
+        fs::write(&kept, bytes)?;
+        return Err(format!("{what}: a wrong object, kept as {}", kept.display()).into());
     }
-    fs::remove_file(&object)?;
     if said(&output).contains("locally instead") && cut.is_none() {
         shared.local.fetch_add(1, Ordering::Relaxed);
         if !shared.is_restarting() {
@@ -213,13 +222,10 @@ fn good(
 
 /// A job that fails with the compiler's own words.
 fn bad(shared: &Shared, epoch: &Epoch, dice: &mut Dice, maker: Maker) -> Result<(), Failure> {
-    let mut client = shared
-        .workshop
-        .client(maker, dice.roll(2) == 0, shared.port);
-    let object = shared
-        .workshop
-        .dir
-        .join(format!("bad-{}.o", shared.workshop.number()));
+    let place = shared.workshop.place()?;
+    let (workshop, is_pump) = (&shared.workshop, dice.roll(2) == 0);
+    let mut client = workshop.client(maker, is_pump, shared.port, place.path());
+    let object = place.path().join("object.o");
     let client = client.args(["gcc", "-c", "bad.c", "-o"]).arg(&object);
     let output = client.current_dir(&epoch.dir).output()?;
     if output.status.code() != Some(1) || !said(&output).contains("bad.c:2") || object.exists() {
@@ -230,21 +236,22 @@ fn bad(shared: &Shared, epoch: &Epoch, dice: &mut Dice, maker: Maker) -> Result<
 
 /// A client that is killed at any moment.
 fn killed(shared: &Shared, epoch: &Epoch, dice: &mut Dice, maker: Maker) -> Result<(), Failure> {
+    let place = shared.workshop.place()?;
     let unit = dice.one_of(&epoch.units);
-    let object = shared
-        .workshop
-        .dir
-        .join(format!("killed-{}.o", shared.workshop.number()));
-    let mut client = shared.workshop.client(maker, dice.roll(3) > 0, shared.port);
+    let object = place.path().join("object.o");
+    let (workshop, is_pump) = (&shared.workshop, dice.roll(3) > 0);
+    let mut client = workshop.client(maker, is_pump, shared.port, place.path());
     client
         .args(words(unit, false, &object, dice))
         .current_dir(&epoch.dir);
     let mut child = client.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     std::thread::sleep(Duration::from_micros(dice.roll(40_000)));
-    child.kill()?;
+    let client = watch::children(child.id());
+    for pid in client {
+        // SAFETY: a plain system call; the number is its until its parent, which still runs, has waited for it.
+        unsafe { libc::kill(pid.cast_signed(), libc::SIGKILL) };
+    }
     child.wait()?;
-    // It may have been done, or its own compiler may still be at it.
-    let _ = fs::remove_file(&object);
     Ok(())
 }
 

@@ -12,13 +12,13 @@ use crate::{Failure, Shared, project, watch};
 /// How long it may take to start, or to end when it was asked to.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
     program: PathBuf,
     dir: PathBuf,
     cache_size: String,
-    pub port: u16,
-    pub restarts: u64,
+    pub(crate) port: u16,
+    pub(crate) restarts: u64,
 }
 
 fn free_port() -> Result<u16, Failure> {
@@ -26,10 +26,10 @@ fn free_port() -> Result<u16, Failure> {
 }
 
 impl Daemon {
-    pub fn start(programs: &Path, dir: &Path, cache_size: &str) -> Result<Self, Failure> {
+    pub(crate) fn start(programs: &Path, dir: &Path, cache_size: &str) -> Result<Self, Failure> {
         project::everybodys(&dir.join("tmp"))?;
         project::everybodys(&dir.join("cache"))?;
-        fs::write(dir.join("compilers"), "/usr/bin/gcc\n/usr/bin/g++\n")?;
+        fs::write(dir.join("compilers"), compilers()?)?;
         File::create(dir.join("log"))?;
         project::everybodys(&dir.join("state"))?;
         let program = programs.join("distccd");
@@ -48,12 +48,8 @@ impl Daemon {
         Ok(daemon)
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
-    }
-
-    pub fn dir(&self) -> &Path {
-        &self.dir
     }
 
     fn until_it_listens(&mut self) -> Result<(), Failure> {
@@ -71,7 +67,7 @@ impl Daemon {
     }
 
     /// Ends it, gently or not in turn, and starts it again.
-    pub fn restart(&mut self, shared: &Shared) -> Result<(), Failure> {
+    pub(crate) fn restart(&mut self, shared: &Shared) -> Result<(), Failure> {
         let is_gentle = self.restarts % 2 == 0;
         let before = self.metrics();
         shared.set_away(true);
@@ -120,7 +116,7 @@ impl Daemon {
     }
 
     /// Asks it to end, and looks how it does.
-    pub fn end(&mut self, shared: &Shared) {
+    pub(crate) fn end(&mut self, shared: &Shared) {
         // SAFETY: a plain system call on a child that has not been waited for.
         unsafe { libc::kill(self.child.id().cast_signed(), libc::SIGTERM) };
         let start = Instant::now();
@@ -140,7 +136,7 @@ impl Daemon {
     }
 
     /// What it says of itself; nothing if it does not answer.
-    pub fn metrics(&self) -> String {
+    pub(crate) fn metrics(&self) -> String {
         let ask = || -> Result<String, Failure> {
             let port: u16 = fs::read_to_string(self.dir.join("stats-port"))?.parse()?;
             let mut stream = TcpStream::connect(("127.0.0.1", port))?;
@@ -161,8 +157,20 @@ impl Drop for Daemon {
     }
 }
 
+/// A list of the compilers here, by all names that clients may use.
+fn compilers() -> Result<String, Failure> {
+    let mut list = String::new();
+    for entry in fs::read_dir("/usr/bin")? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.contains("gcc") || name.contains("g++") {
+            list += &format!("/usr/bin/{name}\n");
+        }
+    }
+    Ok(list)
+}
+
 /// The value of a metric; 0 if it is not there.
-pub fn number(text: &str, name: &str) -> u64 {
+pub(crate) fn number(text: &str, name: &str) -> u64 {
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

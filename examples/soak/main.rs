@@ -1,5 +1,5 @@
 //! A daemon under mixed work for as long as you like:
-//! `soak [--minutes N] [--clients N] [--pace MS] [--seed N] [--programs DIR] [--dir DIR] [--cache-size SIZE] [--keep]`
+//! `soak [--minutes N] [--clients N] [--pace MS] [--seed N] [--programs DIR] [--dir DIR] [--cache-size SIZE] [--restart SECONDS] [--keep]`
 //!
 //! Clients of ours and of stock's compile by every protocol, good sources and bad ones, known results and new ones; others are killed, hang up at any byte of
 //! either direction, or send nonsense. The store is small, so that it evicts all the time. The daemon is restarted in the first half, by SIGTERM and by SIGKILL in turn;
@@ -27,13 +27,10 @@ use dice::Dice;
 use project::Epoch;
 use watch::Watch;
 
-pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// How long a tree of sources lasts.
 const EPOCH: Duration = Duration::from_secs(240);
-
-/// How often the daemon is restarted in the first half.
-const RESTART: Duration = Duration::from_secs(90);
 
 /// How often everything pauses to be counted.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -47,6 +44,8 @@ struct Arguments {
     programs: PathBuf,
     dir: Option<PathBuf>,
     cache_size: String,
+    /// How often the daemon is restarted in the first half.
+    restart: Duration,
     keep: bool,
 }
 
@@ -60,7 +59,8 @@ fn arguments() -> Result<Arguments, Failure> {
         seed: 1,
         programs: beside.unwrap_or(Path::new("")).to_owned(),
         dir: None,
-        cache_size: "6M".to_owned(),
+        cache_size: "1M".to_owned(),
+        restart: Duration::from_secs(90),
         keep: false,
     };
     let mut words = std::env::args().skip(1);
@@ -74,6 +74,7 @@ fn arguments() -> Result<Arguments, Failure> {
             "--programs" => found.programs = value()?.into(),
             "--dir" => found.dir = Some(value()?.into()),
             "--cache-size" => found.cache_size = value()?,
+            "--restart" => found.restart = Duration::from_secs(value()?.parse()?),
             "--keep" => found.keep = true,
             _ => return Err(format!("no such option: {word}").into()),
         }
@@ -82,19 +83,19 @@ fn arguments() -> Result<Arguments, Failure> {
 }
 
 /// What all clients share.
-pub struct Shared {
+pub(crate) struct Shared {
     /// The tree that is compiled now. Held for reading by whoever works, for writing by whoever wants silence.
-    pub epoch: RwLock<Epoch>,
-    pub workshop: Workshop,
-    pub port: u16,
-    pub is_over: AtomicBool,
-    pub jobs: AtomicU64,
+    pub(crate) epoch: RwLock<Epoch>,
+    pub(crate) workshop: Workshop,
+    pub(crate) port: u16,
+    pub(crate) is_over: AtomicBool,
+    pub(crate) jobs: AtomicU64,
     /// Jobs that were compiled here after all, which is right only while the daemon was away.
-    pub local: AtomicU64,
+    pub(crate) local: AtomicU64,
     /// When the daemon was last away, in milliseconds since the start; the future while it is.
     away: AtomicU64,
     findings: Mutex<Vec<String>>,
-    pub started: Instant,
+    pub(crate) started: Instant,
 }
 
 /// A job that ran into a restart may be over so long after it.
@@ -102,7 +103,7 @@ const AFTER_RESTART: u64 = 10_000;
 
 impl Shared {
     /// Something that must not be.
-    pub fn finding(&self, text: String) {
+    pub(crate) fn finding(&self, text: String) {
         eprintln!(
             "{:>6.0} s: FOUND: {text}",
             self.started.elapsed().as_secs_f64()
@@ -113,20 +114,20 @@ impl Shared {
     }
 
     /// Says whether the daemon is away from now on.
-    pub fn set_away(&self, away: bool) {
+    pub(crate) fn set_away(&self, away: bool) {
         let now = self.started.elapsed().as_millis() as u64;
         let until = if away { u64::MAX } else { now };
         self.away.store(until, Ordering::Relaxed);
     }
 
     /// Whether the daemon is away, or was a moment ago.
-    pub fn is_restarting(&self) -> bool {
+    pub(crate) fn is_restarting(&self) -> bool {
         let now = self.started.elapsed().as_millis() as u64;
         let away = self.away.load(Ordering::Relaxed);
         away == u64::MAX || (away > 0 && now < away + AFTER_RESTART)
     }
 
-    pub fn progress(&self, text: &str) {
+    pub(crate) fn progress(&self, text: &str) {
         eprintln!("{:>6.0} s: {text}", self.started.elapsed().as_secs_f64());
     }
 }
@@ -166,10 +167,7 @@ fn soak() -> Result<bool, Failure> {
     let mut watch = Watch::new(dir);
     let led = std::thread::scope(|scope| {
         for client in 0..arguments.clients {
-            let (shared, dice) = (
-                &shared,
-                Dice::new(arguments.seed.wrapping_add(client << 32)),
-            );
+            let (shared, dice) = (&shared, Dice::new(arguments.seed, client));
             let pace = arguments.pace;
             scope.spawn(move || clients::work(shared, dice, pace));
         }
@@ -205,7 +203,7 @@ fn lead(
     watch: &mut Watch,
 ) -> Result<(), Failure> {
     let mut number = 0;
-    let (mut next_epoch, mut next_restart, mut next_pause) = (EPOCH, RESTART, PAUSE);
+    let (mut next_epoch, mut next_restart, mut next_pause) = (EPOCH, arguments.restart, PAUSE);
     loop {
         std::thread::sleep(Duration::from_millis(500));
         let now = shared.started.elapsed();
@@ -213,7 +211,7 @@ fn lead(
             break;
         }
         if now >= next_restart && now < arguments.time / 2 {
-            next_restart = now + RESTART;
+            next_restart = now + arguments.restart;
             // In the middle of everybody's work.
             daemon.restart(shared)?;
         }

@@ -8,36 +8,36 @@ use std::process::Command;
 use crate::Failure;
 
 /// Units of a tree; every sixth is C++.
-pub const UNITS: u64 = 18;
+pub(crate) const UNITS: u64 = 18;
 
 /// Headers of a tree.
 const HEADERS: u64 = 40;
 
 /// A directory that every user may enter and write: the daemon is another when root starts it.
-pub fn everybodys(dir: &Path) -> Result<(), Failure> {
+pub(crate) fn everybodys(dir: &Path) -> Result<(), Failure> {
     fs::create_dir_all(dir)?;
     fs::set_permissions(dir, fs::Permissions::from_mode(0o777))?;
     Ok(())
 }
 
 /// A unit of the tree.
-pub struct Unit {
+pub(crate) struct Unit {
     /// Its source, without a directory.
-    pub source: String,
-    pub compiler: &'static str,
+    pub(crate) source: String,
+    pub(crate) compiler: &'static str,
     /// The local object without and with debug information.
-    pub objects: [Vec<u8>; 2],
+    pub(crate) objects: [Vec<u8>; 2],
 }
 
 /// One state of the project. Trees differ in what all headers hold.
-pub struct Epoch {
-    pub dir: PathBuf,
-    pub units: Vec<Unit>,
+pub(crate) struct Epoch {
+    pub(crate) dir: PathBuf,
+    pub(crate) units: Vec<Unit>,
 }
 
 impl Epoch {
     /// Writes a tree and compiles it here.
-    pub fn new(above: &Path, number: u64) -> Result<Self, Failure> {
+    pub(crate) fn new(above: &Path, number: u64) -> Result<Self, Failure> {
         let dir = above.join(format!("tree-{number}"));
         fs::create_dir_all(dir.join("include"))?;
         for header in 0..HEADERS {

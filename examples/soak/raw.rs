@@ -11,15 +11,15 @@ use crate::dice::Dice;
 
 /// A way to the daemon that ends after a number of bytes.
 #[derive(Debug)]
-pub struct Cut {
-    pub port: u16,
+pub(crate) struct Cut {
+    pub(crate) port: u16,
     /// Towards the daemon, and back.
     _after: [u64; 2],
 }
 
 impl Cut {
     /// Cuts all connections that come by it. The thread ends a while after the last one.
-    pub fn new(to: u16, dice: &mut Dice) -> Result<Self, Failure> {
+    pub(crate) fn new(to: u16, dice: &mut Dice) -> Result<Self, Failure> {
         let mut length = || match dice.roll(3) {
             0 => dice.roll(200),
             1 => dice.roll(5_000),
@@ -80,7 +80,7 @@ fn pass(client: TcpStream, to: u16, after: [u64; 2]) -> Result<(), Failure> {
 }
 
 /// Bytes that begin well at best.
-pub fn nonsense(port: u16, dice: &mut Dice) -> Result<(), Failure> {
+pub(crate) fn nonsense(port: u16, dice: &mut Dice) -> Result<(), Failure> {
     let openings = [
         "",
         "DIST00000001ARGC00000002ARGV00000003gccARGV00000002-cDOTI",

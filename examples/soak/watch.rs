@@ -30,7 +30,7 @@ struct Look {
     hits: u64,
 }
 
-pub struct Watch {
+pub(crate) struct Watch {
     dir: PathBuf,
     looks: Vec<Look>,
     /// Of this process, which has the mounts of the machine.
@@ -50,7 +50,7 @@ fn status(pid: u32, name: &str) -> u64 {
 }
 
 /// Processes that a process has started.
-pub fn children(pid: u32) -> Vec<u32> {
+pub(crate) fn children(pid: u32) -> Vec<u32> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbers = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
     numbers
@@ -59,7 +59,7 @@ pub fn children(pid: u32) -> Vec<u32> {
 }
 
 impl Watch {
-    pub fn new(dir: &Path) -> Self {
+    pub(crate) fn new(dir: &Path) -> Self {
         Self {
             dir: dir.to_owned(),
             looks: Vec::new(),
@@ -97,7 +97,7 @@ impl Watch {
     }
 
     /// Waits until nothing is left of any job, then counts. Nobody works meanwhile.
-    pub fn count(&mut self, shared: &Shared, daemon: &Daemon) {
+    pub(crate) fn count(&mut self, shared: &Shared, daemon: &Daemon) {
         let pid = daemon.pid();
         let start = Instant::now();
         let (metrics, left) = loop {
@@ -183,7 +183,7 @@ impl Watch {
     }
 
     /// Nothing of it is left when the daemon has ended.
-    pub fn after_the_end(&self, shared: &Shared) {
+    pub(crate) fn after_the_end(&self, shared: &Shared) {
         let entries = fs::read_dir(self.dir.join("tmp"))
             .into_iter()
             .flatten()
@@ -197,7 +197,7 @@ impl Watch {
     }
 
     /// The figures of the last life, in a line.
-    pub fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let last = self.looks.last().copied().unwrap_or_default();
         let life: Vec<&Look> = self
             .looks

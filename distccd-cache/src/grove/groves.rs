@@ -1,24 +1,20 @@
 //! All groves of a daemon. Owns their directory, chooses one for each job, and removes those that were not used for longest.
 //!
-//! The directory is `<TMPDIR>/distccd_grove_XXXXXX/`, private to the daemon's user and locked as long as the daemon lives. What a daemon that was killed has left
-//! behind is not locked, and the next one removes it.
+//! The directory is `<TMPDIR>/distccd_grove_XXXXXX/`.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::bundle::digest::Digest;
-use rustix::fs::FlockOperation;
 
 use super::limits::GroveLimits;
 use super::tenancy::{Fit, Grove, GroveError, Needs, Tenancy};
+use crate::locked_dir::{LockedDir, Purpose};
 use crate::tree::JobLimits;
 
 /// How often a job is tried in another grove when others were quicker. Then it gets a new one.
 const ATTEMPTS: usize = 8;
-
-const PREFIX: &str = "distccd_grove_";
 
 /// See the module's text.
 #[derive(Debug)]
@@ -39,16 +35,9 @@ struct Home {
     planted: u64,
 }
 
-#[derive(Debug)]
-struct LockedDir {
-    dir: tempfile::TempDir,
-    _lock: File,
-}
-
 impl Groves {
-    /// Removes what dead daemons left in `temp_dir`.
+    /// None yet.
     pub(crate) fn new(temp_dir: &Path, limits: GroveLimits, proc: bool) -> Self {
-        remove_left_over(temp_dir);
         Self {
             temp_dir: temp_dir.to_owned(),
             limits,
@@ -108,9 +97,11 @@ impl Groves {
         home.planted += 1;
         let dir = match &home.dir {
             Some(dir) => dir,
-            None => home.dir.insert(LockedDir::create(&self.temp_dir)?),
+            None => home
+                .dir
+                .insert(LockedDir::create(&self.temp_dir, Purpose::Groves, false)?),
         };
-        let dir = dir.dir.path().join(number.to_string());
+        let dir = dir.path().join(number.to_string());
         let grove = Arc::new(Grove::plant(Arc::clone(&needs.table), dir, self.proc)?);
         home.groves.push(Arc::clone(&grove));
         Ok(grove)
@@ -142,51 +133,5 @@ impl Groves {
         drop(home);
         // Their files go here, while others may go on.
         drop(removed);
-    }
-}
-
-impl LockedDir {
-    fn create(temp_dir: &Path) -> io::Result<Self> {
-        loop {
-            let dir = tempfile::Builder::new()
-                .prefix(PREFIX)
-                .rand_bytes(6)
-                .tempdir_in(temp_dir)?;
-            let lock = File::open(dir.path())?;
-            // Another daemon that starts just now may have taken it for one left behind.
-            let locked = rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive);
-            if locked.is_ok() && dir.path().exists() {
-                return Ok(Self { dir, _lock: lock });
-            }
-        }
-    }
-}
-
-/// Removes directories of groves whose daemon is dead.
-fn remove_left_over(temp_dir: &Path) {
-    let Ok(entries) = std::fs::read_dir(temp_dir) else {
-        return;
-    };
-    let ours = |entry: &std::fs::DirEntry| {
-        let name = entry.file_name();
-        name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
-    };
-    for entry in entries.flatten().filter(ours) {
-        let path = entry.path();
-        let own = |meta: std::fs::Metadata| {
-            use std::os::unix::fs::MetadataExt;
-            meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw()
-        };
-        if !path.symlink_metadata().is_ok_and(own) {
-            continue;
-        }
-        let Ok(lock) = File::open(&path) else {
-            continue;
-        };
-        if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()
-            && let Err(error) = std::fs::remove_dir_all(&path)
-        {
-            tracing::warn!("cannot remove {}: {error}", path.display());
-        }
     }
 }
