@@ -115,9 +115,11 @@ impl Eviction {
 /// The shard to evict from, if one is left. Nobody has listed those that are not counted.
 fn choose(shelf: &Shelf, exhausted: &[bool; SHARDS]) -> Option<usize> {
     let candidates = (0..SHARDS).filter(|shard| !exhausted[*shard]);
+    // What was used in the future, by a clock that was set back since, is found out by a listing.
+    let now = shelf::now();
     let oldest = candidates.filter_map(|index| {
         let shard = shelf.shard(index);
-        (shard.counted && shard.blobs > 0).then_some((shard.oldest, index))
+        (shard.counted && shard.blobs > 0).then_some((shard.oldest.min(now), index))
     });
     oldest.min().map(|(_, index)| index)
 }

@@ -25,6 +25,9 @@ use super::{Digest, MAX_BLOB};
 /// A blob's use is written down at most this often.
 const USE_INTERVAL: Duration = Duration::from_secs(3600);
 
+/// A use that is further in the future, in nanoseconds, was written down by another clock.
+pub(super) const SLACK: i64 = 3600 * 1_000_000_000;
+
 /// What is known of a shard.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shard {
@@ -219,9 +222,18 @@ impl Shelf {
     fn touch(&self, path: &BlobPath, found: &Found) {
         let since = Duration::from_nanos(now().abs_diff(found.used));
         if since > USE_INTERVAL {
-            let flags = AtFlags::SYMLINK_NOFOLLOW;
-            let _ = rustix::fs::utimensat(&self.root, path.bytes(), &USED_NOW, flags);
+            self.set_used(path);
         }
+    }
+
+    /// Takes a blob for used now whose last use is in the future.
+    pub(super) fn use_now(&self, key: &Digest) {
+        self.set_used(&BlobPath::new(key));
+    }
+
+    fn set_used(&self, path: &BlobPath) {
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let _ = rustix::fs::utimensat(&self.root, path.bytes(), &USED_NOW, flags);
     }
 
     /// Reads a blob. What is not a file of at most [`MAX_BLOB`] bytes that `is_right` agrees with is removed, said in the

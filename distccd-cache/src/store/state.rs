@@ -1,7 +1,7 @@
 //! The totals at a clean end, as a file, so that opening a store lists nothing. Owns no state.
 //!
 //! Lines of text: a head, `<shard> <blobs> <bytes> <oldest use> <directory's modification time>` (the shard in
-//! hexadecimal, times in nanoseconds since 1970) for each shard that was counted, and `end`. The modification time
+//! hexadecimal, times in nanoseconds since 1970) for each shard that was counted, and `end` with a digest of all before. The modification time
 //! vouches for a line: a shard whose directory has changed since is counted anew. A file that is not exactly like this,
 //! for example after a power cut, vouches for nothing.
 
@@ -10,8 +10,8 @@ use std::fmt::Write;
 use super::layout::SHARDS;
 use super::shelf::Shard;
 
-const HEAD: &str = "pumphouse-store state 1";
-const END: &str = "end";
+const HEAD: &str = "pumphouse-store state 2";
+const END: &str = "end ";
 
 /// More than the longest state, in bytes.
 pub(super) const LARGEST: u64 = 64 << 10;
@@ -43,18 +43,24 @@ pub(super) fn write(state: &State) -> String {
             let _ = writeln!(text, "{index:02x} {blobs} {bytes} {oldest} {changed}");
         }
     }
-    text.push_str(END);
-    text.push('\n');
+    let end = end_of(&text);
+    text.push_str(&end);
     text
+}
+
+/// The last line of a file whose other lines are these.
+fn end_of(lines: &str) -> String {
+    let digest = blake3::hash(lines.as_bytes()).to_hex();
+    format!("{END}{digest}\n")
 }
 
 /// The state that a text holds; `None` when it is damaged.
 pub(super) fn parse(text: &str) -> Option<State> {
-    let inner = text
-        .strip_prefix(HEAD)?
-        .strip_prefix('\n')?
-        .strip_suffix('\n')?
-        .strip_suffix(END)?;
+    let (lines, _) = text.split_at(text.rfind(END)?);
+    if text[lines.len()..] != end_of(lines) {
+        return None;
+    }
+    let inner = lines.strip_prefix(HEAD)?.strip_prefix('\n')?;
     let mut state = UNKNOWN;
     for line in inner.lines() {
         let fields: Vec<&str> = line.split(' ').collect();
@@ -132,17 +138,26 @@ mod tests {
         for end in 0..text.len() {
             assert!(parse(&text[..end]).is_none(), "cut after {end} bytes");
         }
+        for at in 0..text.len() {
+            let mut other = text.clone().into_bytes();
+            other[at] ^= 1;
+            let other = String::from_utf8(other).expect("it is ASCII");
+            assert!(parse(&other).is_none(), "changed at {at}");
+        }
+        // What is not damaged and yet makes no sense.
+        let lines = &text[..text.find(END).expect("it has an end")];
         for (from, to) in [
-            ("state 1", "state 2"),
+            ("state 2", "state 3"),
             ("\n01 ", "\n100 "),
             ("\n01 1 ", "\n01 -1 "),
             ("\n01 1 ", "\n01 "),
             ("\n01 1 ", "\n01 1 1 "),
             ("\n01 1 ", "\n01 99999999999999999 "),
-            ("end\n", "end\nend\n"),
         ] {
-            assert!(text.contains(from), "{from}");
-            assert!(parse(&text.replace(from, to)).is_none(), "{from} → {to}");
+            assert!(lines.contains(from), "{from}");
+            let other = lines.replace(from, to);
+            let other = format!("{other}{}", end_of(&other));
+            assert!(parse(&other).is_none(), "{from} → {to}");
         }
     }
 }

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::Digest;
 use super::layout;
-use super::shelf::{Found, Shelf};
+use super::shelf::{self, Found, Shelf};
 
 /// A blob in a listing.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +40,7 @@ impl Survey {
             entries: Vec::new(),
             changes: shelf.shard(shard).changes,
         };
+        let latest = shelf::now().saturating_add(shelf::SLACK);
         let name = layout::shard_name(shard);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let dir = match rustix::fs::openat(shelf.root(), name.as_str(), flags, Mode::empty()) {
@@ -55,12 +56,21 @@ impl Survey {
             if file == c"." || file == c".." {
                 continue;
             }
-            let found = match rustix::fs::statat(&dir, file, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) => Found::new(&stat),
-                Err(Errno::NOENT) => continue,
-                Err(error) => return Err(error.into()),
+            let look = || match rustix::fs::statat(&dir, file, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => Ok(Some(Found::new(&stat))),
+                Err(Errno::NOENT) => Ok(None),
+                Err(error) => Err(error),
             };
-            match layout::key_of(shard, file.to_bytes()) {
+            let Some(mut found) = look()? else { continue };
+            let key = layout::key_of(shard, file.to_bytes());
+            if let Some(key) = &key
+                && found.used > latest
+            {
+                // A clock was set back since. It would never be the oldest.
+                shelf.use_now(key);
+                found = look()?.unwrap_or(found);
+            }
+            match key {
                 Some(key) if found.is_plausible(&key) => survey.entries.push(Entry {
                     used: found.used,
                     bytes: layout::room(found.size),
