@@ -113,6 +113,13 @@ impl Job {
         }
     }
 
+    /// The same with another source.
+    pub fn with_source(mut self, source: &[u8]) -> Self {
+        self.contents.insert(Digest::of(source), source.to_vec());
+        self.own = vec![file("/p/q/a.c", source)];
+        self
+    }
+
     fn manifest(&self) -> Manifest {
         let link = self.id.first_link();
         Manifest {
@@ -140,7 +147,7 @@ impl Job {
     }
 
     /// All that a daemon asked for.
-    fn gifts(&self, need: &Need) -> Vec<u8> {
+    pub fn gifts(&self, need: &Need) -> Vec<u8> {
         let mut bytes = Vec::new();
         if need.setting {
             put_frame(

@@ -9,7 +9,7 @@ use crate::harness::{
 };
 
 /// A number of seconds that no other process sleeps for, so that the compiler can be told from all others.
-fn unique(seconds: u32) -> String {
+pub fn unique(seconds: u32) -> String {
     format!("{seconds}.{}", std::process::id())
 }
 

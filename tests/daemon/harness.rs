@@ -126,6 +126,8 @@ pub fn script(path: &Path, text: &str) {
 /// A daemon in the foreground, on a port of the system's choice, for clients on loopback. Killed when dropped.
 pub struct Daemon {
     child: Child,
+    /// Somebody else has waited for the process: its number means nothing any more.
+    is_gone: bool,
     dir: TempDir,
     pub address: SocketAddr,
 }
@@ -170,6 +172,7 @@ impl Daemon {
         drop(listener);
         let daemon = Self {
             child,
+            is_gone: false,
             dir,
             address,
         };
@@ -284,6 +287,16 @@ impl Daemon {
         wait_for(&mut self.child)
     }
 
+    /// Somebody else has waited for it.
+    pub fn is_gone(&mut self) {
+        self.is_gone = true;
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        wait_for(&mut self.child)
+    }
+
     /// What jobs left in the daemon's temporary directory. Its store and its groves live there as long as it does.
     pub fn leftovers(&self) -> Vec<String> {
         let entries = fs::read_dir(self.path("tmp")).unwrap();
@@ -298,6 +311,9 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        if self.is_gone {
+            return;
+        }
         // First politely, so that it takes its compilers along; at once, whatever they are at.
         if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
             send_signal(self.child.id(), libc::SIGINT);

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use protocol::bundle::digest::Digest;
@@ -13,6 +13,7 @@ use super::contents::{Content, Contents};
 use super::explain::Explanations;
 use super::own_headers::OwnHeaders;
 use super::plan::{Named, Plan};
+use crate::log::notice;
 use crate::store::{Claim, Store, Ticket, Waiter};
 
 /// How long a job waits for the same job of another client before it compiles by itself.
@@ -86,6 +87,8 @@ pub(crate) struct Results {
     kept: AtomicU64,
     not_kept: AtomicU64,
     hit_bytes: AtomicU64,
+    /// The store took no result the last time.
+    is_refused: AtomicBool,
 }
 
 impl Results {
@@ -101,6 +104,7 @@ impl Results {
             kept: AtomicU64::new(0),
             not_kept: AtomicU64::new(0),
             hit_bytes: AtomicU64::new(0),
+            is_refused: AtomicBool::new(false),
         }
     }
 
@@ -189,10 +193,18 @@ impl Results {
     /// Keeps the result of a compile that ended with exit code 0. That it cannot be written costs a compile later, no more.
     pub(crate) fn keep(&self, name: &Digest, result: &[u8]) {
         match self.store.put_record(name.0, result) {
-            Ok(()) => _ = self.kept.fetch_add(1, Ordering::Relaxed),
+            Ok(()) => {
+                self.kept.fetch_add(1, Ordering::Relaxed);
+                if self.is_refused.swap(false, Ordering::Relaxed) {
+                    notice!("results are kept again");
+                }
+            }
             Err(error) => {
                 self.count_not_kept();
-                tracing::warn!("a result is not kept: {error}");
+                // Once, and not for each job until somebody has made room.
+                if !self.is_refused.swap(true, Ordering::Relaxed) {
+                    tracing::warn!("results are not kept: {error}");
+                }
             }
         }
     }
