@@ -3,11 +3,15 @@
 
 mod support;
 
+use protocol::request::{Input, Request};
+use protocol::version::Version;
 use std::fs;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use support::tap::{Crossing, Tap};
-use support::{Client, Daemon, IncludeServer, Maker, run, run_ok, scratch, write_tree};
+use support::{Client, Daemon, IncludeServer, Maker, run, run_ok, scratch, wait_until, write_tree};
 
 /// Text that does not compress well: names of random look.
 fn noise(seed: u64, lines: usize) -> String {
@@ -401,4 +405,84 @@ fn without_namespaces_other_system_headers_are_refused_before_anything_is_sent()
     let greetings: Vec<_> = crossings.iter().map(|c| c.greeting.as_slice()).collect();
     assert_eq!(greetings, [b"BNDL00000002", b"DIST00000002"]);
     assert!(crossings[0].up < 6000, "{crossings:?}");
+}
+
+/// Whether any process runs `sleep` for so long.
+fn is_sleeping(seconds: &str) -> bool {
+    let wanted = format!("sleep\0{seconds}\0");
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .map(|process| fs::read(process.path().join("cmdline")).unwrap_or_default())
+        .any(|command| command.ends_with(wanted.as_bytes()))
+}
+
+#[test]
+fn a_busy_server_sends_a_job_to_another_host_or_home_and_is_not_blamed() {
+    let dir = scratch();
+    make_project(dir.path(), 3);
+    // A compiler that holds the only slot until its client leaves.
+    let seconds = format!("3201.{}", std::process::id());
+    let text =
+        format!("#!/bin/sh\nfor w; do [ \"$w\" = -c ] && exec sleep {seconds}; done\nexit 1\n");
+    write_tree(dir.path(), &[("bin/slow-gcc", &text)]);
+    run_ok(
+        Command::new("chmod")
+            .arg("755")
+            .arg(dir.path().join("bin/slow-gcc")),
+    );
+    let list = dir.path().join("list");
+    fs::write(
+        &list,
+        format!("/usr/bin/gcc\n{}/bin/slow-gcc\n", dir.path().display()),
+    )
+    .unwrap();
+    let environment = [("DISTCC_CMDLIST", list.to_str().unwrap())];
+    let options = ["--jobs", "1", "--queue", "0"];
+    let busy = Daemon::start_with(Maker::Ours, dir.path(), &environment, &options);
+    let free = Daemon::start(Maker::Ours, dir.path(), &[]);
+    let argv = ["slow-gcc", "-c", "a.c", "-o", "a.o"];
+    let request = Request {
+        version: Version::Plain1,
+        cwd: None,
+        argv: argv.iter().map(|word| word.as_bytes().to_vec()).collect(),
+        input: Input::Preprocessed(b"int x;\n".to_vec()),
+    };
+    let mut occupant = TcpStream::connect(("127.0.0.1", busy.port)).unwrap();
+    occupant.write_all(&request.encode()).unwrap();
+    wait_until("the slot is taken", || is_sleeping(&seconds));
+
+    let include_server = IncludeServer::start(dir.path());
+    let client = |hosts: String| {
+        let client = Client::new(Maker::Ours, dir.path(), &hosts);
+        // For as long as a host that is blamed is left alone.
+        let client = client.with("DISTCC_BACKOFF_PERIOD", "600");
+        client.with_include_server(&include_server.socket)
+    };
+    let host = |daemon: &Daemon| format!("127.0.0.1:{}/4,cpp,lzo", daemon.port);
+    let src = dir.path().join("src");
+    let said = |output: std::process::Output| String::from_utf8(output.stderr).unwrap();
+
+    let text = said(client(format!("{} {}", host(&busy), host(&free))).compile(&src, &words(0)));
+    assert!(
+        text.contains("the server refused: busy: too many jobs wait; trying"),
+        "{text}"
+    );
+    assert_eq!(free.compiled(), 1);
+    let alone = client(host(&busy)).with("DISTCC_FALLBACK", "1");
+    let text = said(alone.compile(&src, &words(1)));
+    assert!(
+        text.contains("(the server refused: busy: too many jobs wait), running locally"),
+        "{text}"
+    );
+    for number in [0, 1] {
+        let compiled = taken(&src, number);
+        assert!(compiled == local(&src, number), "s{number}");
+    }
+    drop(occupant);
+    wait_until("the slot is free", || {
+        busy.log_text().contains("CLI_DISCONN")
+    });
+    client(host(&busy)).compile(&src, &words(2));
+    assert_eq!(busy.compiled(), 1);
+    assert!(taken(&src, 2) == local(&src, 2));
 }

@@ -33,7 +33,7 @@ pub(crate) enum Failure {
     /// Told to a client in the bundle dialect, in these words: its summary adds them up.
     #[error("{0}")]
     TurnedBack(TurnedBack),
-    #[error("the server is stopping")]
+    #[error("stopping; the job is handed back")]
     Stopping,
     #[error("compressing the reply failed: {0}")]
     Reply(tokio::task::JoinError),

@@ -1,7 +1,8 @@
 //! What the daemon keeps between jobs: blobs and results on disk; tables, settings and compilers' identities in memory.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use protocol::bundle::digest::Digest;
@@ -18,6 +19,9 @@ use crate::table::Tables;
 /// Settings kept in memory; one for each directory and option set of a build.
 const SETTINGS_KEPT: usize = 4096;
 
+/// Bytes that they may take together. Ordinary ones have a few hundred; a client may send some that are thousands of times larger.
+const SETTINGS_BYTES: usize = 64 << 20;
+
 /// How long a compiler may take to answer one question about itself.
 const COMPILER_LIMIT: Duration = Duration::from_secs(20);
 
@@ -33,7 +37,48 @@ pub struct Shelf {
     pub(crate) policy: Policy,
     /// What compiles gave; in the same store. None where it is not kept.
     pub(crate) results: Option<Arc<Results>>,
-    settings: Mutex<Vec<(Digest, Arc<Setting>)>>,
+    settings: Mutex<Settings>,
+}
+
+/// Settings by digest, the one used last at the end.
+#[derive(Default)]
+struct Settings {
+    kept: VecDeque<(Digest, Arc<Setting>)>,
+    bytes: usize,
+}
+
+impl Settings {
+    fn take(&mut self, name: &Digest) -> Option<Arc<Setting>> {
+        let at = self.kept.iter().rposition(|(known, _)| known == name)?;
+        let (_, setting) = self.kept.remove(at)?;
+        self.bytes -= room_of(&setting);
+        Some(setting)
+    }
+
+    fn put(&mut self, name: Digest, setting: Arc<Setting>) {
+        self.bytes += room_of(&setting);
+        self.kept.push_back((name, setting));
+        while (self.kept.len() > SETTINGS_KEPT || self.bytes > SETTINGS_BYTES)
+            && let Some((_, oldest)) = self.kept.pop_front()
+        {
+            self.bytes -= room_of(&oldest);
+        }
+    }
+}
+
+/// The memory that a setting takes, about.
+fn room_of(setting: &Setting) -> usize {
+    let platform = &setting.platform;
+    let lists = [
+        &platform.names,
+        &platform.system_directories,
+        &platform.environment,
+        &setting.words,
+    ];
+    let words = lists.into_iter().flatten();
+    // A short word takes more for its place than for itself.
+    let words: usize = words.map(|word| word.len() + 48).sum();
+    words + platform.identity.len() + setting.cwd.len() + 256
 }
 
 impl std::fmt::Debug for Shelf {
@@ -140,19 +185,58 @@ impl Shelf {
     }
 
     fn remembered(&self, name: &Digest) -> Option<Arc<Setting>> {
-        let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = settings.iter().rposition(|(known, _)| known == name)?;
-        let found = settings.remove(at);
-        let setting = Arc::clone(&found.1);
-        settings.push(found);
+        let mut settings = self.settings();
+        let setting = settings.take(name)?;
+        settings.put(*name, Arc::clone(&setting));
         Some(setting)
     }
 
     fn remember(&self, name: Digest, setting: &Arc<Setting>) {
-        let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        if settings.len() >= SETTINGS_KEPT {
-            settings.drain(..SETTINGS_KEPT / 4);
+        let mut settings = self.settings();
+        // Another job may have been quicker.
+        settings.take(&name);
+        settings.put(name, Arc::clone(setting));
+    }
+
+    /// What a panic elsewhere left is a memory of settings, whole or not.
+    fn settings(&self) -> MutexGuard<'_, Settings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setting(word: usize) -> Arc<Setting> {
+        Arc::new(Setting {
+            words: vec![vec![b'x'; word]],
+            ..Setting::default()
+        })
+    }
+
+    fn name(number: usize) -> Digest {
+        Digest::of(&number.to_le_bytes())
+    }
+
+    #[test]
+    fn settings_are_bounded_in_number_and_in_bytes_and_the_last_ones_stay() {
+        let mut settings = Settings::default();
+        for number in 0..SETTINGS_KEPT + 10 {
+            settings.put(name(number), setting(100));
+            assert!(settings.take(&name(0)).is_some() || number > SETTINGS_KEPT);
+            settings.put(name(0), setting(100));
         }
-        settings.push((name, Arc::clone(setting)));
+        assert_eq!(settings.kept.len(), SETTINGS_KEPT);
+        assert!(settings.take(&name(5)).is_none());
+        for number in 0..20 {
+            settings.put(name(number), setting(16 << 20));
+            assert!(settings.bytes <= SETTINGS_BYTES);
+        }
+        assert_eq!(settings.kept.len(), 3);
+        for number in [17, 18, 19] {
+            assert!(settings.take(&name(number)).is_some());
+        }
+        assert_eq!((settings.kept.len(), settings.bytes), (0, 0));
     }
 }

@@ -68,7 +68,7 @@ impl Daemon {
 
     /// Ends it, gently or not in turn, and starts it again.
     pub(crate) fn restart(&mut self, shared: &Shared) -> Result<(), Failure> {
-        let is_gentle = self.restarts % 2 == 0;
+        let is_gentle = self.restarts.is_multiple_of(2);
         let before = self.metrics();
         shared.set_away(true);
         match is_gentle {

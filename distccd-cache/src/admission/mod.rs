@@ -46,13 +46,13 @@ pub fn reserve_of(total: u64) -> u64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TurnedBack {
     /// More wait than may.
-    #[error("the server is busy: too many jobs wait for it")]
+    #[error("busy: too many jobs wait")]
     Full,
     /// The client is better off elsewhere.
-    #[error("the server is busy: the job would wait too long")]
+    #[error("busy: the job would wait too long")]
     TooLong,
     /// The daemon stops.
-    #[error("the server is stopping")]
+    #[error("stopping; the job is handed back")]
     Closing,
 }
 

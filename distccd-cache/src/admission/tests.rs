@@ -1,3 +1,5 @@
+//! The order of slots, the end of waiting, and memory that runs short, without a daemon.
+
 use super::*;
 use std::future::Future;
 use std::net::Ipv4Addr;

@@ -1,7 +1,6 @@
 //! One job in the bundle dialect: offer, compiler, what is lacking, a slot, the compile, the reply. Owns the order of the steps.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use protocol::bundle::BUNDLE_VERSION;
@@ -13,7 +12,7 @@ use protocol::wait_status::WaitStatus;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::compilers;
-use super::exchange::{Exchange, broken, unsuited};
+use super::exchange::{Exchange, Progress, broken, unsuited};
 use super::frames::Frames;
 use super::work::{Work, contents};
 use crate::arguments;
@@ -50,10 +49,10 @@ where
     W: AsyncWrite + Unpin,
 {
     let settings = &house.settings;
-    let has_slot = AtomicBool::new(false);
+    let progress = Progress::default();
     let mut exchange = Exchange {
         house,
-        has_slot: &has_slot,
+        progress: &progress,
         shelf: Arc::clone(shelf),
         frames: Frames::new(
             reader,
@@ -66,7 +65,7 @@ where
     };
     let handed_back = async {
         house.finishing().await;
-        if has_slot.load(Ordering::Relaxed) {
+        if progress.may_end() {
             house.stopping().await;
         }
     };
@@ -75,6 +74,7 @@ where
         () = handed_back => Err(Failure::Stopping),
     };
     if let Err(failure) = &result
+        && !progress.is_in_message()
         && let Some(refusal) = refusal_for(failure)
     {
         // It may be gone already.
@@ -185,6 +185,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
             text: String::new(),
         };
         let bytes = work.wrapped(&note, kept.0);
+        self.progress.replies();
         send(self.house, peer, bytes, self.writer).await;
         Ok(done)
     }
@@ -215,7 +216,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
                 slot = admission.enter(peer.machine()) => slot?,
                 () = self.frames.left() => return Err(Failure::ClientLeft),
             };
-            self.has_slot.store(true, Ordering::Relaxed);
+            self.progress.compiles();
             roster.note(peer, Phase::Compile);
             let hidden_paths = hidden.as_ref().map(|hidden| hidden.paths.clone());
             let hidden_paths = hidden_paths.unwrap_or_default();
@@ -309,6 +310,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
         if let Some(flight) = flight {
             flight.over();
         }
+        self.progress.replies();
         send(self.house, peer, bytes, self.writer).await;
         Ok(Done {
             ending,

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use protocol::bundle::block::Codecs;
 use protocol::bundle::digest::Digest;
@@ -29,11 +29,40 @@ use crate::table::Table;
 /// One client at the other end.
 pub(super) struct Exchange<'a, R, W> {
     pub(super) house: &'a House,
-    /// Whether the job has had its slot, so that it may go on when the daemon is to stop.
-    pub(super) has_slot: &'a AtomicBool,
+    pub(super) progress: &'a Progress,
     pub(super) shelf: Arc<Shelf>,
     pub(super) frames: Frames<'a, R>,
     pub(super) writer: &'a mut W,
+}
+
+/// How far a conversation is, for whoever ends it from outside.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// It compiles or is being answered, so that it may go on when the daemon is to stop.
+    may_end: AtomicBool,
+    /// A part of a message was written: what is written now would be taken for the rest of it.
+    is_in_message: AtomicBool,
+}
+
+impl Progress {
+    pub(super) fn may_end(&self) -> bool {
+        self.may_end.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_in_message(&self) -> bool {
+        self.is_in_message.load(Ordering::Relaxed)
+    }
+
+    /// The compile begins.
+    pub(super) fn compiles(&self) {
+        self.may_end.store(true, Ordering::Relaxed);
+    }
+
+    /// The reply begins, after which nothing is sent.
+    pub(super) fn replies(&self) {
+        self.may_end.store(true, Ordering::Relaxed);
+        self.is_in_message.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The messages by which a client gives what it was asked for.
@@ -70,7 +99,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
             timeout_at(latest, self.writer.flush()).await??;
             Ok::<(), std::io::Error>(())
         };
-        written.await.map_err(|_| Failure::ClientLeft)
+        let is_in_message = &self.progress.is_in_message;
+        is_in_message.store(true, Ordering::Relaxed);
+        written.await.map_err(|_| Failure::ClientLeft)?;
+        is_in_message.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Asks for a setting, and for a table from its end on.
