@@ -16,12 +16,30 @@ SHF_ALLOC = 2
 NOT_A_COMPILE = re.compile(r"link|no source|-E\b|preprocess|-M|version|no input|nothing to compile", re.I)
 
 
+DEPENDENCIES = (".d", ".o.cmd", ".Po", ".Plo")
+
+
+def kind(path):
+    """What a product is: "object", "dependencies" or "linked" (an archive, a library, a program); else None."""
+    if path.endswith(DEPENDENCIES):
+        return "dependencies"
+    with open(path, "rb") as f:
+        head = f.read(20)
+    if head.startswith((b"!<arch>\n", b"!<thin>\n")):
+        return "linked"
+    if not head.startswith(b"\x7fELF"):
+        return None
+    return "object" if head[16:18] == b"\1\0" else "linked"
+
+
 def tree(root):
+    """{path from root: kind} of all products."""
     found = {}
     for directory, _, names in os.walk(root):
         for name in names:
             path = os.path.join(directory, name)
-            found[os.path.relpath(path, root)] = path
+            if kind(path):
+                found[os.path.relpath(path, root)] = kind(path)
     return found
 
 
@@ -64,7 +82,7 @@ def differs(path, local, remote, view, server):
         return None if a == b else f"differs ({len(a)} and {len(b)} bytes)"
     if server.encode() in b:
         return "contains the server's directory"
-    if path.endswith(".d"):
+    if path.endswith(DEPENDENCIES):
         return None if joined(a) == joined(b) else "differs after joining lines"
     a, b = sections(a), sections(b)
     if a.keys() != b.keys():
@@ -82,12 +100,11 @@ def main():
     local, remote = tree(args.local), tree(args.remote)
     for path in sorted(local.keys() ^ remote.keys()):
         bad.append(f"{path}: only in the {'local' if path in local else 'remote'} build")
-    count = {".o": [0, 0], ".d": [0, 0]}
+    count = {kind: [0, 0] for kind in ("object", "dependencies", "linked")}
     for path in sorted(local.keys() & remote.keys()):
-        ending = ".d" if path.endswith(".d") else ".o"
-        why = differs(path, local[path], remote[path], args.view, args.server)
-        count[ending][0] += why is None
-        count[ending][1] += 1
+        why = differs(path, os.path.join(args.local, path), os.path.join(args.remote, path), args.view, args.server)
+        count[local[path]][0] += why is None
+        count[local[path]][1] += 1
         if why:
             bad.append(f"{path}: {why}")
 
@@ -107,13 +124,13 @@ def main():
                 bad.append(f"journal: {source}: local, and no reason")
         if status != "0" and mode != "local":
             bad.append(f"journal: {source}: status {status} in {mode} mode")
-    units = sum(not path.endswith(".d") for path in local)
+    units = sum(kind == "object" for kind in local.values())
     compiles = modes["pump"] + sum(n for reason, n in reasons.items() if not NOT_A_COMPILE.search(reason))
     if args.view not in ("stock", "self") and compiles < units:
         bad.append(f"journal: {units} objects, but only {compiles} compiles are accounted for")
     why = "; ".join(f"{n} {reason}" for reason, n in reasons.most_common()) or "-"
     print(f"| {args.name} | {args.flags.strip()} | {args.view} | {units} | {modes['pump']} | {modes['plain']} "
-          f"| {modes['local']} ({why}) | {count['.o'][0]}/{count['.o'][1]} | {count['.d'][0]}/{count['.d'][1]} |", flush=True)
+          f"| {modes['local']} ({why}) | " + " | ".join(f"{same}/{all}" for same, all in count.values()) + " |", flush=True)
     for line in bad[:20]:
         print(f"real-projects: {args.name} {args.flags.strip()} {args.view}: {line}", file=sys.stderr)
     if len(bad) > 20:

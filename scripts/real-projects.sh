@@ -3,17 +3,21 @@
 #
 #   PROGRAMS=target/release scripts/real-projects.sh [--only NAME,NAME] [--views namespace,rewrite] [--quick] [--keep]
 #                                                    [--flags '-O2;-O2 -g'] [--jobs 4] [--stock | --self]
+#   PROGRAMS=target/release scripts/real-projects.sh --build-systems [--quick] [...]
 #
 # lua5.4, zlib, redis, sqlite3 (split sources) and fmtlib come from Debian's source packages (never committed). Each is
 # built twice in the same directory: by make alone, then by pump make. In the namespace view every .o and .d must be
 # byte-identical; in the rewrite view code and data, and .d files after joining lines, and no server path in an object.
 # No job may go in plain mode, and none may be local without a reason. Prints a table; exits non-zero on a difference.
+# --build-systems builds one project for each of CMake with ninja (as launcher), CMake with make (configured in one session,
+# built in another), meson, autotools with libtool, and the kernel (make CC="distcc gcc"; not with --quick), in the namespace
+# view, and compares libraries and programs, too.
 # --stock builds with Debian's distcc in plain mode instead, and --self locally both times: they show that the recipes
 # are sound, not that we are.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")
-only= views=namespace,rewrite flags= quick=no keep=no stock=no jobs=4
+only= views= flags= quick=no keep=no stock=no jobs=4 systems=no
 while [ $# -gt 0 ]; do
     case $1 in
         --only) only=$2; shift ;;
@@ -21,17 +25,23 @@ while [ $# -gt 0 ]; do
         --flags) flags=$2; shift ;;
         --jobs) jobs=$2; shift ;;
         --quick) quick=yes ;;
+        --build-systems) systems=yes ;;
         --keep) keep=yes ;;
-        --stock | --self) stock=${1#--} views=${1#--} ;;
+        --stock | --self) stock=${1#--} ;;
         *) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0"; exit 2 ;;
     esac
     shift
 done
-if [ $quick = yes ]; then # for CI: less of everything, fewer of fmtlib's tests
+if [ $systems = yes ]; then
+    : "${views:=namespace}" "${only:=cmake-ninja,cmake-make,meson,autotools$([ $quick = yes ] || echo ,kernel)}"
+    [ $quick = no ] && : "${flags:=-O2 -g}" || : "${flags:=-O1 -g}"
+elif [ $quick = yes ]; then # for CI: less of everything, fewer of fmtlib's tests
     : "${only:=lua5.4,zlib,fmtlib}" "${flags:=-O1 -g}"
 else
     : "${only:=lua5.4,zlib,redis,sqlite3,fmtlib}" "${flags:=-O2;-O2 -g}"
 fi
+: "${views:=namespace,rewrite}"
+[ $stock = no ] || views=$stock
 export QUICK=$quick
 [ $stock != no ] || programs=$(readlink -f "${PROGRAMS:?PROGRAMS must name the directory of the programs}")
 
@@ -49,11 +59,13 @@ chmod 755 "$work"
 # A build under another distcc, or in another make's job server, would not be the build that is asked for.
 unset "${!DISTCC@}" "${!INCLUDE_SERVER@}" MAKEFLAGS MAKELEVEL MFLAGS CFLAGS CXXFLAGS CPPFLAGS LDFLAGS CC CXX
 unset CPATH C_INCLUDE_PATH CPLUS_INCLUDE_PATH
-export LC_ALL=C SOURCE_DATE_EPOCH=1700000000 TZ=UTC HOME=$work/home DISTCC_DIR=$work/home/.distcc
+export CCACHE_DISABLE=1 LC_ALL=C SOURCE_DATE_EPOCH=1700000000 TZ=UTC HOME=$work/home DISTCC_DIR=$work/home/.distcc
 mkdir -p "$DISTCC_DIR"
 
 # --- recipes: NAME_prepare runs once, locally; NAME_make builds and is called with what runs make in front ------------
-# $flags is what to compile with; every recipe adds -MD, so that each object has its dependency file.
+# $flag is what to compile with; recipes of make add -MD, so that each object has its dependency file. $launcher is distcc,
+# and nothing in the local build. unlogged COMMAND: its jobs (a configure's probes) are not in the journal.
+unlogged() { env -u PUMPHOUSE_JOURNAL "$@"; }
 lua5_4_prepare() { echo '#define DEB_HOST_MULTIARCH "x86_64-linux-gnu"' > src/lua5.4-deb-multiarch.h; }
 lua5_4_make() { # Debian's Makefile compiles every file as C and as C++, through libtool; the objects are all we want.
     "$@" make -C src -j"$jobs" o LIBTOOL="sh -c 'shift 2; exec \"\$\$@\"' sh" \
@@ -90,12 +102,51 @@ fmtlib_prepare() {
 }
 fmtlib_make() { "$@" make -j"$jobs" all; }
 
+# The build systems. meson and jsoncpp's CMakeLists.txt put ccache in front where it is installed, which would have the second
+# build's objects already: here it only passes on what it is told (tests/names.rs is about ccache).
+cmake_ninja_prepare() {
+    cmake -B b -G Ninja -DCMAKE_C_COMPILER_LAUNCHER="$launcher" -DCMAKE_C_FLAGS="$flag" -DCMAKE_BUILD_TYPE=
+}
+cmake_ninja_make() { "$@" ninja -C b -j"$jobs"; }
+cmake_make_prepare() { :; }
+cmake_make_make() {
+    unlogged "$@" cmake -B b -DCMAKE_CXX_FLAGS="$flag" -DCMAKE_BUILD_TYPE= -DJSONCPP_WITH_POST_BUILD_UNITTEST=OFF \
+        -DJSONCPP_WITH_TESTS="$([ "$QUICK" = yes ] && echo OFF || echo ON)"
+    "$@" make -C b -j"$jobs"
+}
+meson_prepare() { meson setup b -Ddocs=false -Dbuildtype=plain -Dc_args="$flag"; }
+meson_make() { "$@" ninja -C b -j"$jobs"; }
+autotools_prepare() { ./configure --disable-nls CFLAGS="$flag"; }
+autotools_make() { "$@" make -j"$jobs"; }
+kernel_prepare() { :; }
+kernel_make() {
+    local settings=(KBUILD_BUILD_TIMESTAMP=@1700000000 KBUILD_BUILD_USER=user KBUILD_BUILD_HOST=host "CC=${launcher:+$launcher }gcc")
+    unlogged "$@" make "${settings[@]}" tinyconfig
+    "$@" make "${settings[@]}" -j"$jobs"
+}
+
+# package NAME: the Debian source package that it is.
+package() {
+    case $1 in
+        cmake-ninja) echo brotli ;;
+        cmake-make) echo libjsoncpp ;;
+        meson) echo fribidi ;;
+        autotools) echo popt ;;
+        kernel) echo linux ;;
+        *) echo "$1" ;;
+    esac
+}
+
 # lacks NAME: what this machine has not, of what the project is built with besides a compiler and make.
 lacks() {
     case $1 in
         sqlite3) command -v tclsh > /dev/null || echo tcl ;;
         fmtlib) [ -e /usr/src/googletest/googlemock/src/gmock-all.cc ] && [ -e /usr/include/gmock/gmock.h ] ||
             echo "libgtest-dev libgmock-dev" ;;
+        cmake-ninja) command -v cmake ninja > /dev/null || echo "cmake ninja-build" ;;
+        cmake-make) command -v cmake > /dev/null || echo cmake ;;
+        meson) command -v meson ninja > /dev/null || echo "meson ninja-build" ;;
+        kernel) command -v flex bison bc > /dev/null || echo "flex bison bc libelf-dev" ;;
     esac
 }
 
@@ -122,15 +173,20 @@ start_daemons() {
     done
 }
 
-# products DIR TO: copies every object (.lo are position independent ones) and dependency file below DIR to TO.
+# products DIR TO: copies every object (.lo are position independent ones), dependency file, library and program below DIR to
+# TO. Results of CMake's probes, which it makes in directories with random names, are left out; so is the launcher's name in the
+# kernel's notes of its commands.
 products() {
     mkdir -p "$2"
-    (cd "$1" && find . \( -name '*.o' -o -name '*.lo' -o -name '*.d' \) -type f -print0 | xargs -0r cp -p --parents -t "$2")
+    (cd "$1" && find . -name '*.bin' -path '*/CMakeFiles/*' -prune -o \( -name '*.o' -o -name '*.lo' -o -name '*.d' -o -name '*.o.cmd' \
+        -o -name '*.Po' -o -name '*.Plo' -o -name '*.a' -o -name '*.so*' -o -perm -u+x \) -type f -print0 |
+        xargs -0r cp -p --parents -t "$2")
+    find "$2" -name '*.o.cmd' -exec sed -i 's/\bdistcc gcc /gcc /g' {} +
 }
 
 bad=0
-printf '| project | flags | view | TUs | pump | plain | local (why) | identical .o | identical .d |\n'
-printf '|---|---|---|---|---|---|---|---|---|\n'
+printf '| project | flags | view | TUs | pump | plain | local (why) | identical .o | identical .d | identical libraries, programs |\n'
+printf '|---|---|---|---|---|---|---|---|---|---|\n'
 for view in ${views//,/ }; do
     start_daemons "$view"
     for name in ${only//,/ }; do
@@ -140,8 +196,8 @@ for view in ${views//,/ }; do
             echo "skipped: $name needs $missing" >&2
             continue
         fi
-        source=$("$here/debian-source.sh" "$name")
-        recipe=${name//./_}
+        source=$("$here/debian-source.sh" "$(package "$name")")
+        recipe=${name//[.-]/_}
         while IFS= read -r flag; do
             run=$work/run/$name; log=$work/$name-$view-${flag// /}
             # The local build's products are the same whatever the view: keep them.
@@ -149,6 +205,7 @@ for view in ${views//,/ }; do
             rm -rf "$run"; mkdir -p "$(dirname "$run")"
             if [ ! -d "$local_products" ]; then
                 cp -a "$source" "$run"
+                launcher=
                 (cd "$run" && "${recipe}_prepare" && "${recipe}_make") > "$log.local" 2>&1 ||
                     { tail -n 30 "$log.local" >&2; echo "real-projects: $name does not build here" >&2; exit 1; }
                 products "$run" "$local_products"
@@ -161,6 +218,7 @@ for view in ${views//,/ }; do
                 stock) through=(env "PATH=/usr/lib/distcc:$PATH") ;;
                 self) through=() ;;
             esac
+            [ $stock = self ] && launcher= || launcher=distcc
             (cd "$run" && "${recipe}_prepare" &&
                 DISTCC_HOSTS=$hosts PUMPHOUSE_JOURNAL=$journal "${recipe}_make" "${through[@]}") > "$log.pump" 2>&1 ||
                 { tail -n 30 "$log.pump" >&2; echo "real-projects: $name does not build through pump" >&2; bad=1; }

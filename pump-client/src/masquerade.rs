@@ -40,13 +40,17 @@ pub fn invocation(argv: &[Word], path: &OsStr, own: OwnProgram) -> Invocation {
             .collect();
         return masqueraded(name, words, path, own);
     }
-    let words = match arguments.first() {
+    let mut words = match arguments.first() {
         None => return Invocation::Nothing,
         Some(first) if is_implicit(first) => std::iter::once(b"cc".to_vec())
             .chain(arguments.iter().cloned())
             .collect::<Vec<_>>(),
         Some(_) => arguments.to_vec(),
     };
+    // A launcher (CMake's, ccache) that was told the compiler's path when a masquerade directory was in front.
+    if words[0].contains(&b'/') && own.is(Path::new(OsStr::from_bytes(&words[0]))) {
+        words[0] = base_name(&words[0]).to_vec();
+    }
     let (path, trimmed) = behind_own_directories(&words[0], path.to_owned(), own);
     Invocation::Compiler {
         words,

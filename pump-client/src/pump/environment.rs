@@ -22,6 +22,8 @@ pub struct Environment {
     pub distcc_dir: Option<PathBuf>,
     /// `HOME`.
     pub home: Option<PathBuf>,
+    /// `XDG_CACHE_HOME`.
+    pub cache_home: Option<PathBuf>,
     /// `TMPDIR`.
     pub temporary: Option<PathBuf>,
     /// `PATH`.
@@ -40,8 +42,8 @@ pub struct Environment {
     pub progress: bool,
     /// `COLUMNS`, the width of a picture for `pump top --once`: 1 to 500.
     pub columns: Option<u16>,
-    /// Whether `CCACHE_PREFIX` is set.
-    pub ccache_prefix: bool,
+    /// `CCACHE_PREFIX`.
+    pub ccache_prefix: Option<OsString>,
     /// Whether `CCACHE_PATH` is set.
     pub ccache_path: bool,
 }
@@ -62,6 +64,7 @@ impl Environment {
             max_discrepancy: get("DISTCC_MAX_DISCREPANCY"),
             distcc_dir: path("DISTCC_DIR"),
             home: path("HOME"),
+            cache_home: path("XDG_CACHE_HOME"),
             temporary: path("TMPDIR"),
             path: get("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
             include_server_port: path("INCLUDE_SERVER_PORT"),
@@ -74,7 +77,7 @@ impl Environment {
             columns: get("COLUMNS")
                 .and_then(|value| value.to_str()?.parse().ok())
                 .filter(|columns| (1..=500).contains(columns)),
-            ccache_prefix: get("CCACHE_PREFIX").is_some(),
+            ccache_prefix: get("CCACHE_PREFIX"),
             ccache_path: get("CCACHE_PATH").is_some(),
         }
     }

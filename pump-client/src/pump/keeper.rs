@@ -9,6 +9,7 @@ use super::hosts_choice::{self, HostsChoice};
 use super::include_service;
 use super::journal;
 use super::masquerade::{self, Survey};
+use super::masquerade_place;
 use super::options::Options;
 use super::private_server::{self, PrivateServer};
 use super::process::pid_namespace;
@@ -20,6 +21,7 @@ use super::trace;
 use crate::timeline;
 use std::ffi::OsString;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// A variable that the session's commands get.
@@ -239,13 +241,9 @@ impl Keeper {
         let mut directories = Vec::new();
         let bin = distcc.parent().map(Path::to_owned);
         if options.masquerade {
-            let links = self.session.file(masquerade::DIRECTORY);
-            let failed = |cause| PumpError::SessionFile {
-                path: links.clone(),
-                cause,
-            };
-            survey.create(&links, distcc).map_err(failed)?;
-            directories.push(links);
+            let path = self.session.file(masquerade::DIRECTORY);
+            let links = masquerade_place::directory(environment, survey, distcc, &path);
+            directories.push(links.map_err(|cause| PumpError::SessionFile { path, cause })?);
             directories.extend(survey.outer_path.iter().cloned());
             directories.extend(bin.filter(|bin| !survey.outer_path.contains(bin)));
             self.progress
@@ -259,20 +257,32 @@ impl Keeper {
             cause: std::io::Error::other(error),
         })?;
         self.exports.push(("PATH", joined));
-        if options.masquerade
-            && survey.has_ccache
-            && !environment.ccache_prefix
-            && !environment.ccache_path
-        {
-            self.progress
-                .detail(|| "ccache will run distcc for what it has not cached".to_owned());
-            self.exports.push(("CCACHE_PREFIX", "distcc".into()));
-            self.exports.push((
-                "CCACHE_PATH",
-                std::env::join_paths(&survey.real_path).unwrap_or_default(),
-            ));
+        if options.masquerade && survey.has_ccache {
+            self.export_for_ccache(environment, survey, distcc);
         }
         Ok(())
+    }
+
+    /// Lets ccache run distcc for what it has not cached, unless the user has set it up otherwise.
+    fn export_for_ccache(&mut self, environment: &Environment, survey: &Survey, distcc: &Path) {
+        let prefix = environment.ccache_prefix.as_deref();
+        if environment.ccache_path || prefix.is_some_and(|prefix| prefix != "distcc") {
+            return;
+        }
+        self.progress
+            .detail(|| "ccache will run distcc for what it has not cached".to_owned());
+        // The whole path: looking for the name, ccache passes over what is the same program as its compiler, which a link
+        // that CMake found in the masquerade directory is. The value is split at blanks.
+        let blank = |byte: &u8| byte.is_ascii_whitespace();
+        let prefix = match distcc.as_os_str().as_bytes().iter().any(blank) {
+            true => "distcc".into(),
+            false => distcc.into(),
+        };
+        self.exports.push(("CCACHE_PREFIX", prefix));
+        self.exports.push((
+            "CCACHE_PATH",
+            std::env::join_paths(&survey.real_path).unwrap_or_default(),
+        ));
     }
 
     /// The variables for the session's commands.

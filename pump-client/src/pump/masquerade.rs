@@ -56,7 +56,7 @@ pub fn is_compiler_name(name: &OsStr) -> bool {
 pub fn survey(path: &OsStr) -> Survey {
     let mut survey = Survey::default();
     for directory in std::env::split_paths(path) {
-        if is_session_masquerade(&directory) {
+        if is_session_masquerade(&directory) || is_lasting(&directory) {
             continue;
         }
         survey.outer_path.push(directory.clone());
@@ -131,7 +131,17 @@ fn is_session_masquerade(directory: &Path) -> bool {
         })
 }
 
-/// The directory's name inside a session's directory.
+/// A directory of links that outlives sessions; see [`super::masquerade_place`].
+#[must_use]
+pub fn is_lasting(directory: &Path) -> bool {
+    let is_digest = |name: &[u8]| name.len() == 16 && name.iter().all(u8::is_ascii_hexdigit);
+    let name = directory.file_name();
+    let family = directory.parent().and_then(Path::file_name);
+    name.is_some_and(|name| is_digest(name.as_bytes()))
+        && family.is_some_and(|family| family == DIRECTORY)
+}
+
+/// The directory's name inside a session's directory, and that of the one which holds those that outlive sessions.
 pub const DIRECTORY: &str = "masquerade";
 
 impl Survey {
@@ -146,6 +156,23 @@ impl Survey {
             symlink(distcc, directory.join(name))?;
         }
         Ok(())
+    }
+
+    /// Whether the directory has these links and nothing else.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_in(&self, directory: &Path, distcc: &Path) -> io::Result<bool> {
+        let mut links = 0;
+        for entry in std::fs::read_dir(directory)? {
+            let name = entry?.file_name();
+            let wanted = name == "distcc" || self.names.contains(&name);
+            if !wanted || std::fs::read_link(directory.join(&name))? != distcc {
+                return Ok(false);
+            }
+            links += 1;
+        }
+        Ok(links == self.names.len() + 1)
     }
 
     /// The list of compilers for the private server: each path exactly, and each name as `PATH` finds it.

@@ -11,6 +11,7 @@ pub mod include_service;
 pub mod journal;
 pub mod keeper;
 pub mod masquerade;
+pub mod masquerade_place;
 pub mod options;
 pub mod private_server;
 pub mod process;

@@ -62,6 +62,10 @@ fn the_compiler_is_implied_or_masqueraded() {
     assert!(desk.has("full.o"));
     run("distcc", program, "gcc -c a.c -o explicit.o").silent_success();
     assert!(desk.has("explicit.o"));
+    // As CMake has it that was configured with the link in front, and has distcc for a launcher besides.
+    let launched = format!("{} -c a.c -o launched.o", full.display());
+    run("distcc", program, &launched).silent_success();
+    assert!(desk.has("launched.o"));
 }
 
 #[test]
