@@ -51,6 +51,12 @@ pub struct EnvironmentError {
     pub value: OsString,
 }
 
+/// `PATH`, for the process that announces a server: its daemon has put its own search path there.
+#[must_use]
+pub fn search_path() -> OsString {
+    std::env::var_os("PATH").unwrap_or_default()
+}
+
 impl Environment {
     /// The process's environment.
     ///

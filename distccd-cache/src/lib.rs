@@ -1,6 +1,7 @@
 //! `distccd`: runs compile jobs for distcc clients. In reading order:
 
 // The program: from the command line to the first client.
+mod announce;
 mod detach;
 pub mod environment;
 mod listen;

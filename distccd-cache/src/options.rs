@@ -106,7 +106,7 @@ pub struct Options {
     #[arg(long, value_name = "PORT", default_value_t = DEFAULT_STATS_PORT, help_heading = "Networking",
           value_parser = clap::value_parser!(u16).range(1..))]
     pub stats_port: u16,
-    /// Accepted with a warning: not built in
+    /// Announce this server on the local network (mDNS), for clients with +zeroconf
     #[arg(long, help_heading = "Networking")]
     pub zeroconf: bool,
     /// Refused: GSS-API is not built in

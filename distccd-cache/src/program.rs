@@ -4,7 +4,7 @@
 //! The order matters: ports are bound and the kernel is spoken to while we may be root; then root's privileges go, and
 //! only after that files are opened. The process forks, if it has to, before it has threads.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -19,8 +19,9 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::access::{Access, AccessError};
+use crate::announce::{self, Announcer};
 use crate::detach::{Detached, PidFile, Starting, detach};
-use crate::environment::{Environment, EnvironmentError};
+use crate::environment::{self, Environment, EnvironmentError};
 use crate::house::{House, HouseSettings, MAX_CONNECTIONS};
 use crate::inetd;
 use crate::listen::{self, ListenError};
@@ -88,6 +89,11 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
 /// The `distccd` program.
 #[must_use]
 pub fn main() -> ProcessExit {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == announce::WORD) {
+        let words: Vec<_> = words.collect();
+        return announce::run(&words, &environment::search_path()).into();
+    }
     let options = match Options::parse_from_words(std::env::args_os()) {
         Ok(options) => options,
         Err(error) => {
@@ -185,7 +191,8 @@ fn run(options: Options) -> Result<u8, StartError> {
             .map_err(system("use standard input")),
         Some(listeners) => {
             let to_stderr = options.log_stderr;
-            let serving = serve_network(house, listeners, jobs, starting, to_stderr);
+            let announced = options.zeroconf.then(|| environment.search_path.clone());
+            let serving = serve_network(house, listeners, jobs, starting, to_stderr, announced);
             // On a thread that serves connections: this one would have to be woken for each client, to wake another.
             let served = runtime.block_on(runtime.spawn(serving));
             served
@@ -349,6 +356,7 @@ async fn serve_network(
     jobs: usize,
     starting: Starting,
     keep_stderr: bool,
+    announced: Option<Option<OsString>>,
 ) -> io::Result<()> {
     let to_async = |listener: TcpListener| {
         listener.set_nonblocking(true)?;
@@ -358,8 +366,12 @@ async fn serve_network(
     let listener = to_async(listeners.jobs)?;
     let statistics = listeners.statistics.map(to_async).transpose()?;
     notice!("listening on {address}, allowing up to {jobs} active jobs");
+    let announcer = announced.and_then(|path| Announcer::start(address, jobs, path));
     starting.ready(keep_stderr);
     service::run(house, listener, statistics).await;
+    if let Some(announcer) = announcer {
+        announcer.stop().await;
+    }
     notice!("stopped");
     Ok(())
 }
@@ -485,9 +497,6 @@ fn log_start(options: &Options, outcome: privileges::Outcome, oom: Option<io::Re
     }
     if let Some(Err(error)) = oom {
         tracing::warn!("--oom-score-adj has no effect: {error}");
-    }
-    if options.zeroconf {
-        tracing::warn!("--zeroconf has no effect: it is not built in");
     }
     for word in &options.ignored {
         tracing::warn!("ignored on the command line: {}", word.display());

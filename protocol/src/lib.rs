@@ -24,6 +24,9 @@ pub mod wait_status;
 // Messages between our client and our server.
 pub mod bundle;
 
+// What servers say of themselves on the local network.
+pub mod zeroconf;
+
 // Messages between a client and an include server.
 pub mod include_dialogue;
 

@@ -7,6 +7,7 @@
 
 use crate::environment::Environment;
 use crate::log;
+use crate::zeroconf::{self, ZeroconfError};
 use protocol::exit_code::ExitCode;
 use protocol::version::Version;
 use std::fmt;
@@ -459,6 +460,12 @@ pub enum HostsError {
     /// A text without hosts.
     #[error("{0} contained no hosts; can't distribute work")]
     Empty(String),
+    /// `+zeroconf`, and no server.
+    #[error("+zeroconf has found no servers on the local network; can't distribute work")]
+    NobodyFound,
+    /// `+zeroconf`, and no way to find one.
+    #[error("{0}; can't distribute work")]
+    NotFound(FindError),
     /// No variable and no file.
     #[error("no hostlist is set; can't distribute work")]
     Unset,
@@ -493,14 +500,18 @@ pub fn load(environment: &Environment) -> Result<HostList, HostsError> {
         error,
     };
     let mut list = parse(&text).map_err(bad)?;
-    if list.zeroconf {
-        match state {
-            Some(state) => add_zeroconf(&mut list, &state.join("zeroconf/hosts")),
-            None => log::warning!("+zeroconf needs a state directory (DISTCC_DIR or HOME)"),
-        }
-    }
+    let found = list
+        .zeroconf
+        .then(|| add_found(&mut list, state.as_deref()));
     if list.hosts.is_empty() {
-        return Err(HostsError::Empty(source_name));
+        return Err(match found {
+            Some(Err(error)) => HostsError::NotFound(error),
+            Some(Ok(())) => HostsError::NobodyFound,
+            None => HostsError::Empty(source_name),
+        });
+    }
+    if let Some(Err(error)) = found {
+        log::warning!("{error}; going on with the other hosts");
     }
     if list.randomize {
         shuffle(&mut list.hosts, std::process::id());
@@ -527,6 +538,16 @@ pub fn look(environment: &Environment) -> Result<HostList, HostsError> {
     Ok(list)
 }
 
+/// The list's settings, for jobs that need no hosts: nobody is looked for.
+#[must_use]
+pub fn settings(environment: &Environment) -> HostList {
+    let state = environment.state_directory();
+    let text = find_text(environment, state.as_deref());
+    text.ok()
+        .and_then(|(_, text)| parse(&text).ok())
+        .unwrap_or_default()
+}
+
 fn find_text(
     environment: &Environment,
     state: Option<&Path>,
@@ -549,17 +570,31 @@ fn find_text(
     Err(HostsError::Unset)
 }
 
-/// Adds what a helper found on the network: lines `IP:PORT/JOBS`. Looking for hosts itself is not built in yet.
-fn add_zeroconf(list: &mut HostList, file: &Path) {
-    let found = std::fs::read(file).ok().map(|text| parse(&text));
-    match found {
-        Some(Ok(found)) => list.hosts.extend(found.hosts),
-        Some(Err(error)) => log::warning!("{}: {error}", file.display()),
-        None => log::warning!(
-            "+zeroconf is not built in yet, and {} has no hosts",
-            file.display()
-        ),
-    }
+/// Adds what was found on the local network.
+///
+/// # Errors
+/// See [`FindError`].
+pub fn add_found(list: &mut HostList, state: Option<&Path>) -> Result<(), FindError> {
+    let (file, text) = zeroconf::found(state)?;
+    let found = parse(&text).map_err(|error| FindError::Bad { file, error })?;
+    list.hosts.extend(found.hosts);
+    Ok(())
+}
+
+/// Why `+zeroconf` adds nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// There is no file.
+    #[error(transparent)]
+    Unread(#[from] ZeroconfError),
+    /// Somebody wrote something else into it.
+    #[error("{}: {error}", file.display())]
+    Bad {
+        /// The file.
+        file: PathBuf,
+        /// The token.
+        error: HostListError,
+    },
 }
 
 /// Another order for each process, so that parallel jobs spread.

@@ -145,7 +145,7 @@ impl Job<'_> {
             return self.run_local(None, Slot::uncounted(), reason);
         }
         // Only the numbers of local slots are wanted; a bad list is the business of jobs that need hosts.
-        let list = host_list::load(self.environment).unwrap_or_default();
+        let list = host_list::settings(self.environment);
         let mut place = self.workplace();
         place.state.note(Phase::Blocked);
         let slot = place.slots.lock_local(match slots {

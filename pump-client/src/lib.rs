@@ -40,7 +40,9 @@ pub mod state_directory;
 mod timeline;
 
 // Where jobs may go.
+mod finder;
 pub mod host_list;
+mod zeroconf;
 
 // Which compiler, and how to run it.
 mod cross;

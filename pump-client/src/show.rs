@@ -57,6 +57,7 @@ Hosts are read from $DISTCC_HOSTS, $DISTCC_DIR/hosts or /etc/distcc/hosts:
    [USER]@HOST[/N][:COMMAND]   A server started through ssh.
    HOST,lzo                    Compress.
    HOST,cpp,lzo                Pump mode: the server preprocesses.
+   +zeroconf                   Servers that are found on the local network.
    --randomize                 Use the hosts in another order each time.
    --localslots=N              Compiles here at a time (4).
    --localslots_cpp=N          Preprocessors here at a time (8).

@@ -269,7 +269,7 @@ fn options_without_effect_are_named_in_the_log() {
     });
     let log = daemon.log();
     for warning in [
-        "--zeroconf has no effect",
+        "--zeroconf has no effect: only this machine can reach 127.0.0.1",
         "--log-level loud",
         "ignored on the command line: word",
     ] {

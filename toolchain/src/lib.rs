@@ -11,6 +11,9 @@ pub mod identities;
 pub mod error;
 pub mod identify;
 
+// What cc says in two words.
+mod default_compiler;
+
 // What a compiler printed.
 mod command_lines;
 mod report;
@@ -24,6 +27,7 @@ mod stamp;
 // Starting programs.
 pub mod run;
 
+pub use default_compiler::default_compiler;
 pub use error::IdentifyError;
 pub use evidence::Evidence;
 pub use identify::{Question, VARIABLES, identify, is_wrapper};

@@ -4,7 +4,7 @@
 use super::environment::Environment;
 use super::error::PumpError;
 use super::programs::Programs;
-use crate::host_list::{self, HostList};
+use crate::host_list::{self, FindError, HostList};
 use protocol::version::Version;
 use std::ffi::OsString;
 use std::io;
@@ -48,22 +48,23 @@ pub fn choose(environment: &Environment, programs: &Programs) -> Result<HostsCho
         return probe(environment, programs);
     }
     let system = PathBuf::from(SYSTEM_LIST);
-    if let Some(list) = &environment.distcc_hosts {
-        return judge("$DISTCC_HOSTS", list.as_bytes(), false);
-    }
     let own_state = match (&environment.distcc_dir, &environment.home) {
         (Some(dir), _) => Some(dir.clone()),
         (None, Some(home)) => Some(home.join(".distcc")),
         (None, None) => None,
     };
-    let own_list = own_state.map(|dir| dir.join("hosts"));
+    let find = |list: &mut HostList| host_list::add_found(list, own_state.as_deref());
+    if let Some(list) = &environment.distcc_hosts {
+        return judge("$DISTCC_HOSTS", list.as_bytes(), false, find);
+    }
+    let own_list = own_state.as_ref().map(|dir| dir.join("hosts"));
     for (path, is_system) in own_list
         .map(|path| (path, false))
         .into_iter()
         .chain([(system, true)])
     {
         match std::fs::read(&path) {
-            Ok(text) => return judge(&path.display().to_string(), &text, is_system),
+            Ok(text) => return judge(&path.display().to_string(), &text, is_system, find),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(cause) => return Err(PumpError::HostsUnreadable { path, cause }),
         }
@@ -72,12 +73,18 @@ pub fn choose(environment: &Environment, programs: &Programs) -> Result<HostsCho
     Ok(HostsChoice::Private { because })
 }
 
-/// What a list is good for.
-fn judge(source_name: &str, text: &[u8], is_system: bool) -> Result<HostsChoice, PumpError> {
-    let list = host_list::parse(text).map_err(|error| PumpError::BadHosts {
+/// What a list is good for. `find` adds what is found on the local network.
+fn judge(
+    source_name: &str,
+    text: &[u8],
+    is_system: bool,
+    find: impl FnOnce(&mut HostList) -> Result<(), FindError>,
+) -> Result<HostsChoice, PumpError> {
+    let mut list = host_list::parse(text).map_err(|error| PumpError::BadHosts {
         source_name: source_name.to_owned(),
         reason: error.to_string(),
     })?;
+    let found = list.zeroconf.then(|| find(&mut list));
     let pump_hosts = list
         .hosts
         .iter()
@@ -88,7 +95,13 @@ fn judge(source_name: &str, text: &[u8], is_system: bool) -> Result<HostsChoice,
         return Ok(HostsChoice::Configured { hosts, pump_hosts });
     }
     if list.hosts.is_empty() {
-        let because = format!("{source_name} names no distcc hosts");
+        let because = match found {
+            Some(Ok(())) => {
+                format!("+zeroconf in {source_name} has found no servers on the local network")
+            }
+            Some(Err(error)) => error.to_string(),
+            None => format!("{source_name} names no distcc hosts"),
+        };
         return Ok(HostsChoice::Private { because });
     }
     if is_system && names_this_machine_only(&list) {
@@ -145,7 +158,33 @@ mod tests {
     use super::*;
 
     fn verdict(text: &str, is_system: bool) -> Result<HostsChoice, String> {
-        judge("LIST", text.as_bytes(), is_system).map_err(|error| error.to_string())
+        found(text, is_system, b"")
+    }
+
+    /// The same, where this is what is found on the local network.
+    fn found(text: &str, is_system: bool, hosts: &[u8]) -> Result<HostsChoice, String> {
+        let find = |list: &mut HostList| {
+            list.hosts
+                .extend(host_list::parse(hosts).expect("a list").hosts);
+            Ok(())
+        };
+        judge("LIST", text.as_bytes(), is_system, find).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn hosts_of_the_local_network_count() {
+        let both = b"10.0.0.1:3632/8,cpp,lzo\n10.0.0.2:3632/4\n";
+        assert_eq!(
+            found("+zeroconf", false, both),
+            Ok(HostsChoice::Configured {
+                hosts: 2,
+                pump_hosts: 1
+            })
+        );
+        assert!(found("+zeroconf", false, b"10.0.0.2:3632/4").is_err());
+        let nobody = found("+zeroconf", false, b"");
+        let why = "+zeroconf in LIST has found no servers on the local network".to_owned();
+        assert_eq!(nobody, Ok(HostsChoice::Private { because: why }));
     }
 
     #[test]

@@ -61,6 +61,10 @@ fn perform(environment: &Environment, words: Vec<OsString>) -> Result<u8, PumpEr
         Invocation::Startup(options) => startup::startup(&options),
         Invocation::Shutdown => Ok(startup::shutdown(environment)),
         Invocation::Top(options) => top::screen::run(environment, &options),
+        Invocation::Find(directory) => {
+            system::close_inherited();
+            Ok(crate::finder::run(&directory, &environment.path))
+        }
         Invocation::Keep(options) => startup::keep(environment, &options),
     }
 }

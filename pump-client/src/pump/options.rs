@@ -1,6 +1,7 @@
 //! What the user typed after `pump`: pure, looks at nothing but the words. Owns no state.
 
 use super::top::options::{self as top, TopOptions, TopUsageError};
+use crate::zeroconf::FIND;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -22,6 +23,8 @@ pub enum Invocation {
     Top(TopOptions),
     /// The process that keeps a session which `--startup` began. Not for people.
     Keep(Options),
+    /// The process that keeps the list of hosts in a directory (`+zeroconf`). Not for people.
+    Find(PathBuf),
 }
 
 /// Options that a session has.
@@ -125,6 +128,10 @@ pub fn parse(words: Vec<OsString>) -> Result<Invocation, UsageError> {
             b"--trace" => {
                 options.trace = Some(file_name(words.next().unwrap_or_default())?);
                 continue;
+            }
+            bytes if bytes == FIND.as_bytes() => {
+                let directory = words.next().unwrap_or_default();
+                (FIND, Invocation::Find(directory.into()))
             }
             b"--startup" => ("--startup", Invocation::Startup(options.clone())),
             b"--shutdown" => ("--shutdown", Invocation::Shutdown),

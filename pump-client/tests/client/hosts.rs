@@ -32,11 +32,57 @@ fn randomize_keeps_the_set() {
 #[test]
 fn zeroconf_reads_what_a_helper_found() {
     let desk = Desk::with_hosts("+zeroconf");
-    let outcome = desk.distcc("--show-hosts");
-    outcome.says(116, "+zeroconf is not built in yet");
     std::fs::create_dir_all(desk.at("state/zeroconf")).unwrap();
-    std::fs::write(desk.at("state/zeroconf/hosts"), "10.0.0.1:3632/8\n").unwrap();
+    // This test keeps the file, as the helper does.
+    let lock = std::fs::File::create(desk.at("state/zeroconf/lock")).unwrap();
+    let exclusive = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+    rustix::fs::fcntl_lock(&lock, exclusive).unwrap();
+    let hosts = desk.at("state/zeroconf/hosts");
+    std::fs::write(&hosts, "10.0.0.1:3632/8\n").unwrap();
+    let long_ago = std::time::SystemTime::UNIX_EPOCH;
+    let times = std::fs::FileTimes::new().set_accessed(long_ago);
+    let file = std::fs::File::options().write(true).open(&hosts).unwrap();
+    file.set_times(times).unwrap();
     assert_eq!(desk.distcc("--show-hosts").stdout, "10.0.0.1:3632/8\n");
+    let used = std::fs::metadata(&hosts).unwrap().accessed().unwrap();
+    assert!(used > long_ago, "the helper learns that somebody looked");
+    // Nobody is there.
+    std::fs::write(&hosts, "").unwrap();
+    let desk = desk.source("a.c", "int x;\n");
+    desk.distcc("gcc -c a.c")
+        .says(0, "+zeroconf has found no servers on the local network");
+    assert!(desk.has("a.o"));
+    // What was found is added to what is named.
+    std::fs::write(&hosts, "10.0.0.1:3632/8\n").unwrap();
+    let desk = desk.set("DISTCC_HOSTS", "a/3 +zeroconf");
+    assert_eq!(desk.distcc("-j").stdout, "11\n");
+    std::fs::write(&hosts, "nonsense,what\n").unwrap();
+    let bad = desk.distcc("--show-hosts");
+    bad.says(0, "unrecognized option \",what\"");
+    assert_eq!(bad.stdout, "a/3\n");
+}
+
+#[test]
+fn without_its_helper_zeroconf_finds_nobody() {
+    let desk = Desk::with_hosts("+zeroconf").source("a.c", "int x;\n");
+    let alone = desk.at("distcc");
+    std::fs::copy(env!("CARGO_BIN_EXE_distcc-under-test"), &alone).unwrap();
+    let run = |words: &str| {
+        let mut command = desk.command(&alone, words);
+        crate::support::Outcome::of(command.output().unwrap())
+    };
+    run("gcc -c a.c").says(0, "+zeroconf: cannot start");
+    assert!(desk.has("a.o"));
+    // Somebody else's program may keep the list.
+    std::fs::write(desk.at("state/zeroconf/hosts"), "10.0.0.1\n").unwrap();
+    assert_eq!(run("--show-hosts").stdout, "10.0.0.1\n");
+    // A helper that fails at once holds up nobody.
+    let desk = desk.program("pump", "#!/bin/sh\nexit 1\n");
+    let beside = desk.at("bin/distcc");
+    std::fs::copy(&alone, &beside).unwrap();
+    let mut command = desk.command(&beside, "--show-hosts");
+    let failed = crate::support::Outcome::of(command.output().unwrap());
+    failed.says(116, "cannot look for hosts");
 }
 
 #[test]
