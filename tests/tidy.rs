@@ -403,6 +403,41 @@ fn the_documents_are_there_and_name_every_program() {
     }
 }
 
+/// Reasons in the guide are quoted with `…` for what differs; what stands between must be said by some program.
+#[test]
+fn the_guides_reasons_are_the_programs() {
+    let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let product = sources().into_iter().filter(Source::is_product);
+    // A string may go on in the next line.
+    let code: Vec<String> = product
+        .map(|source| squeezed(&source.text.replace("\\\n", "")))
+        .collect();
+    let guide = read("docs/guide.md");
+    let start = guide.find("## Troubleshooting").expect("the section");
+    let section = &guide[start..start + guide[start..].find("## Security").expect("its end")];
+    let cells = section.lines().filter_map(|line| {
+        let cell = line.strip_prefix("| ").map(|row| row.split(" | ").next());
+        cell.unwrap_or_else(|| line.strip_prefix("- ")?.split(" — ").next())
+    });
+    let mut missing = Vec::new();
+    let mut count = 0;
+    for reason in cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)) {
+        count += 1;
+        let parts: Vec<String> = reason
+            .split('…')
+            .map(squeezed)
+            .filter(|part| part.chars().any(char::is_alphabetic))
+            .collect();
+        // In one file, since a reason is made in one place.
+        let said = |text: &String| parts.iter().all(|part| text.contains(part.as_str()));
+        if parts.is_empty() || !code.iter().any(said) {
+            missing.push(reason.to_owned());
+        }
+    }
+    assert!(count > 40, "the guide has become short: {count} reasons");
+    none("reasons of the guide that no program gives", missing);
+}
+
 #[test]
 fn every_variable_of_ours_is_documented() {
     let readme = read("README.md");

@@ -1,18 +1,22 @@
-# Pumphouse in the place of sys-devel/distcc. Put it into an overlay as sys-devel/pumphouse, with a crate tarball made by
-# pycargoebuild --crate-tarball, or from a checkout with FEATURES="-network-sandbox".
+# Pumphouse in the place of sys-devel/distcc. Put it into an overlay as sys-devel/pumphouse. There is no public place to
+# fetch it from: make both archives from a checkout, and put them into DISTDIR,
+#     git archive --prefix=pumphouse-0.1.0/ HEAD | xz > pumphouse-0.1.0.tar.xz
+#     pycargoebuild --crate-tarball --crate-tarball-path pumphouse-0.1.0-crates.tar.xz .
 
 EAPI=8
 
 inherit cargo
 
 DESCRIPTION="distcc's pump mode done right: client, include server and caching server"
-HOMEPAGE="https://example.org/pumphouse"
-SRC_URI="https://example.org/pumphouse/${P}.tar.xz https://example.org/pumphouse/${P}-crates.tar.xz"
+# None of its own; distcc's says what the programs are for.
+HOMEPAGE="https://www.distcc.org/"
+SRC_URI="${P}.tar.xz ${P}-crates.tar.xz"
 
 # The programs link lzo1x, which is GPL-2 only.
 LICENSE="GPL-2"
 SLOT="0"
 KEYWORDS="~amd64 ~arm64"
+RESTRICT="fetch mirror"
 IUSE="xinetd"
 
 RDEPEND="
@@ -23,6 +27,11 @@ RDEPEND="
 	xinetd? ( sys-apps/xinetd )
 "
 BDEPEND=">=virtual/rust-1.90"
+
+pkg_nofetch() {
+	einfo "Make these archives from a checkout, as the ebuild's head says, and put them into ${DISTDIR:-DISTDIR}:"
+	einfo "    ${A}"
+}
 
 src_compile() {
 	# A 64-bit profile's LIBDIR is a place for the list of compilers, too.
