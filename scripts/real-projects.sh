@@ -107,11 +107,16 @@ fmtlib_make() { "$@" make -j"$jobs" all; }
 cmake_ninja_prepare() {
     cmake -B b -G Ninja -DCMAKE_C_COMPILER_LAUNCHER="$launcher" -DCMAKE_C_FLAGS="$flag" -DCMAKE_BUILD_TYPE=
 }
-cmake_ninja_make() { "$@" ninja -C b -j"$jobs"; }
+cmake_ninja_make() {
+    local targets=()
+    [ "$QUICK" = no ] || targets=(brotlicommon-static brotlidec-static brotlienc-static)
+    "$@" ninja -C b -j"$jobs" "${targets[@]}"
+}
 cmake_make_prepare() { :; }
 cmake_make_make() {
-    unlogged "$@" cmake -B b -DCMAKE_CXX_FLAGS="$flag" -DCMAKE_BUILD_TYPE= -DJSONCPP_WITH_POST_BUILD_UNITTEST=OFF \
-        -DJSONCPP_WITH_TESTS="$([ "$QUICK" = yes ] && echo OFF || echo ON)"
+    local less=()
+    [ "$QUICK" = no ] || less=(-DJSONCPP_WITH_TESTS=OFF -DBUILD_SHARED_LIBS=OFF -DBUILD_OBJECT_LIBS=OFF)
+    unlogged "$@" cmake -B b -DCMAKE_CXX_FLAGS="$flag" -DCMAKE_BUILD_TYPE= -DJSONCPP_WITH_POST_BUILD_UNITTEST=OFF "${less[@]}"
     "$@" make -C b -j"$jobs"
 }
 meson_prepare() { meson setup b -Ddocs=false -Dbuildtype=plain -Dc_args="$flag"; }
@@ -184,6 +189,18 @@ products() {
     find "$2" -name '*.o.cmd' -exec sed -i 's/\bdistcc gcc /gcc /g' {} +
 }
 
+# lay_out NAME RUN: a copy of NAME's source, prepared. What a configure takes seconds for is kept for the next build.
+lay_out() {
+    local recipe=${1//[.-]/_} kept="$work/prepared/$1-${flag// /}"
+    case $1 in
+        zlib | meson | autotools) if [ -d "$kept" ]; then cp -a "$kept" "$2"; return; fi ;;
+        *) kept= ;;
+    esac
+    cp -a "$source" "$2"
+    (cd "$2" && "${recipe}_prepare") || return 1
+    [ -z "$kept" ] || { mkdir -p "$work/prepared"; cp -a "$2" "$kept"; }
+}
+
 bad=0
 printf '| project | flags | view | TUs | pump | plain | local (why) | identical .o | identical .d | identical libraries, programs |\n'
 printf '|---|---|---|---|---|---|---|---|---|---|\n'
@@ -204,14 +221,12 @@ for view in ${views//,/ }; do
             local_products=$work/local/$name-${flag// /}
             rm -rf "$run"; mkdir -p "$(dirname "$run")"
             if [ ! -d "$local_products" ]; then
-                cp -a "$source" "$run"
                 launcher=
-                (cd "$run" && "${recipe}_prepare" && "${recipe}_make") > "$log.local" 2>&1 ||
+                { lay_out "$name" "$run" && (cd "$run" && "${recipe}_make"); } > "$log.local" 2>&1 ||
                     { tail -n 30 "$log.local" >&2; echo "real-projects: $name does not build here" >&2; exit 1; }
                 products "$run" "$local_products"
                 rm -rf "$run"
             fi
-            cp -a "$source" "$run"
             journal=$log.journal; : > "$journal"; chmod 666 "$journal"
             case $stock in
                 no) through=("$programs/pump") ;;
@@ -219,8 +234,10 @@ for view in ${views//,/ }; do
                 self) through=() ;;
             esac
             [ $stock = self ] && launcher= || launcher=distcc
-            (cd "$run" && "${recipe}_prepare" &&
-                DISTCC_HOSTS=$hosts PUMPHOUSE_JOURNAL=$journal "${recipe}_make" "${through[@]}") > "$log.pump" 2>&1 ||
+            {
+                lay_out "$name" "$run" &&
+                    (cd "$run" && DISTCC_HOSTS=$hosts PUMPHOUSE_JOURNAL=$journal "${recipe}_make" "${through[@]}")
+            } > "$log.pump" 2>&1 ||
                 { tail -n 30 "$log.pump" >&2; echo "real-projects: $name does not build through pump" >&2; bad=1; }
             products "$run" "$work/remote"
             /usr/bin/python3 "$here/compare-builds.py" --name "$name" --flags "$flag" --view "$view" --local "$local_products" \
