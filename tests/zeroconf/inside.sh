@@ -2,7 +2,7 @@
 # inside.sh PROGRAMS WORK: servers and clients of ours and of stock on a network of their own (a pair of interfaces in this namespace,
 # with Avahi). Prints what each saw, a section each, for tests/zeroconf.rs; the namespace's end ends everything.
 set -u
-programs=$1 work=$2
+programs=$1 work=$2 here=$(dirname "$(readlink -f "$0")")
 cd "$work"
 section() { echo "== $1"; }
 # until_has FILE TEXT / until_lacks: waits for what comes soon.
@@ -67,4 +67,16 @@ kill $ours
 wait $ours
 until_lacks ours/zeroconf/hosts :4001
 cat ours/zeroconf/hosts
+# Whatever strangers say: the list stays one, is not longer than it may be, and those who keep it and announce are still there.
+section strangers
+before=$(pgrep -f -- '--find-hosts .*/ours/|--announce ' | sort | tr '\n' ' ')
+[ "$(wc -w <<< "$before")" = 2 ] || echo "other processes than expected: $before"
+/usr/bin/python3 "$here/strangers.py" 10.9.8.7 "$machine" "$version"
+until_has ours/zeroconf/hosts 10.9.9.
+after=$(pgrep -f -- '--find-hosts .*/ours/|--announce ' | sort | tr '\n' ' ')
+[ "$before" = "$after" ] || echo "processes before: $before, and after: $after"
+grep -vE '^([0-9.]+|\[[0-9a-f:]+\]):[0-9]+/[0-9]{1,4}(,lzo|,cpp,lzo)?$' ours/zeroconf/hosts
+grep -E '^(127|0|224)\.|:0/|/0' ours/zeroconf/hosts
+[ "$(wc -l < ours/zeroconf/hosts)" -le 256 ] || echo "too long"
+grep -q '^\[fd00::7\]:4002' ours/zeroconf/hosts && echo "the list is one"
 section end
