@@ -9,9 +9,10 @@ use super::programs::is_executable;
 use protocol::command_line::{CompilerKind, compiler_kind};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// The compilers that `PATH` offers.
@@ -150,7 +151,8 @@ impl Survey {
     /// # Errors
     /// When the directory or a link cannot be made.
     pub fn create(&self, directory: &Path, distcc: &Path) -> io::Result<()> {
-        std::fs::create_dir(directory)?;
+        // What stands in front of PATH is nobody else's to change, whatever the umask.
+        DirBuilder::new().mode(0o755).create(directory)?;
         symlink(distcc, directory.join("distcc"))?;
         for name in &self.names {
             symlink(distcc, directory.join(name))?;

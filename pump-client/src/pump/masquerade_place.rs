@@ -54,16 +54,18 @@ fn lasting(family: &Path, survey: &Survey, distcc: &Path) -> io::Result<PathBuf>
         // Another session may have been first; then its directory is as good.
         let _ = std::fs::rename(made, &path);
     }
-    let right = is_ours(&std::fs::symlink_metadata(&path)?) && survey.is_in(&path, distcc)?;
+    let is_ours = |path: &Path| std::fs::symlink_metadata(path).map(|it| is_kept_from(&it, 0o022));
+    let right = is_ours(family)? && is_ours(&path)? && survey.is_in(&path, distcc)?;
     right
         .then_some(path)
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// Makes a directory and those above it, and says whether they are ours alone as far as the first that was there.
+/// Makes a directory and those above it, as far as the first that is there, which has to be this user's.
 fn make_ours(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
-        Ok(there) if is_ours(&there) => Ok(()),
+        // A home whose group is the user's own is as good.
+        Ok(there) if is_kept_from(&there, 0o002) => Ok(()),
         Ok(_) => Err(io::ErrorKind::PermissionDenied.into()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             make_ours(path.parent().ok_or(io::ErrorKind::NotFound)?)?;
@@ -76,10 +78,10 @@ fn make_ours(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A directory of this user's that nobody else can write to.
-fn is_ours(there: &Metadata) -> bool {
+/// A directory of this user's that none of these others can write to.
+fn is_kept_from(there: &Metadata, others: u32) -> bool {
     let owner = rustix::process::geteuid().as_raw();
-    there.is_dir() && there.uid() == owner && there.mode() & 0o022 == 0
+    there.is_dir() && there.uid() == owner && there.mode() & others == 0
 }
 
 #[cfg(test)]
@@ -127,13 +129,15 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let family = home.path().join(".cache/pumphouse/masquerade");
         std::fs::create_dir_all(&family).unwrap();
-        std::fs::set_permissions(&family, std::fs::Permissions::from_mode(0o777)).unwrap();
         let session = home.path().join("session");
         let survey = offering("gcc");
         let distcc = Path::new("/bin/distcc");
-        let place = directory(&user(home.path()), &survey, distcc, &session).unwrap();
-        assert_eq!(place, session);
-        std::fs::remove_dir_all(&session).unwrap();
+        for mode in [0o777, 0o775] {
+            std::fs::set_permissions(&family, std::fs::Permissions::from_mode(mode)).unwrap();
+            let place = directory(&user(home.path()), &survey, distcc, &session).unwrap();
+            assert_eq!(place, session, "{mode:o}");
+            std::fs::remove_dir_all(&session).unwrap();
+        }
         let nobodys = Environment::default();
         assert_eq!(
             directory(&nobodys, &survey, distcc, &session).unwrap(),
