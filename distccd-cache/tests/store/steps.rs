@@ -139,7 +139,11 @@ fn at_each_step(fault: impl Fn(u64) -> Fault, check: impl Fn(&Outcome, u64)) {
         let Some(outcome) = with_fault(&dir, fault(step)) else {
             return;
         };
-        check(&outcome, step);
+        // What is evicted depends on times, so that a life may be a step shorter than the first.
+        match outcome.changes < step {
+            true => assert!(outcome.is_success(), "{step}: {outcome:?}"),
+            false => check(&outcome, step),
+        }
         let store = Store::open(&dir, LIMIT).unwrap_or_else(|error| panic!("{step}: {error}"));
         let incoming = std::fs::read_dir(dir.join("incoming")).expect("it is there");
         assert_eq!(incoming.count(), 0, "{step}");
