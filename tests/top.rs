@@ -359,6 +359,42 @@ fn release_if_read(dir: &Path) {
 }
 
 #[test]
+fn a_session_that_outlives_its_pump_has_a_trace_too() {
+    let dir = scratch();
+    let dir = dir.path();
+    prepare(dir);
+    let script = "eval \"$(\"$PUMP\" --trace trace.json --startup)\" && gcc -c a.c && \"$PUMP\" top --once && \"$PUMP\" --shutdown";
+    let mut shell = Command::new("sh");
+    let pump = command(dir, "pump");
+    shell
+        .args(["-c", script])
+        .env("PUMP", ours("pump"))
+        .current_dir(dir.join("work"));
+    for (name, value) in pump.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    let output = run_ok(&mut shell);
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        shown.contains(" pump top  a session of pump --startup"),
+        "{shown}"
+    );
+    assert!(shown.contains("1 done  1 pump"), "{shown}");
+    let trace: Value =
+        serde_json::from_slice(&fs::read(dir.join("work/trace.json")).unwrap()).unwrap();
+    let jobs = trace["traceEvents"].as_array().unwrap().iter();
+    let jobs: Vec<_> = jobs.filter(|event| event["cat"] == "job").collect();
+    assert_eq!(
+        (jobs.len(), &jobs[0]["name"]),
+        (1, &"a.c".into()),
+        "{trace}"
+    );
+}
+
+#[test]
 fn what_cannot_be_shown_or_written_is_said_in_a_line() {
     let dir = scratch();
     let dir = dir.path();

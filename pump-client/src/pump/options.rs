@@ -258,7 +258,8 @@ Options of top:
     --interval SECONDS
                       time between two looks [0.5]
     --session DIR     watch the session in this directory [all that run]
-    --stats-port PORT statistics port of the servers, 0 to ask none of them
+    --stats-port PORT
+                      statistics port of the servers, 0 to ask none of them
                       [3633 of those that serve at 3632]
 
 Environment (all optional):

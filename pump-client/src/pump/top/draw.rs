@@ -1,32 +1,19 @@
 //! A [`Scene`] drawn into a buffer of any size. Pure; owns no state.
 //!
 //! From the top: the session, its counts, hosts with a letter for each slot, jobs that run, reasons, the keys. What there is no
-//! room for is left out, the least important first. Colours say the same everywhere: green is answered with an earlier result,
-//! cyan is compiled elsewhere, yellow is preprocessed here, magenta is done here, red is wrong.
+//! room for is left out, the least important first.
 
-use super::scene::{Counts, HostView, JobView, Scene};
-use super::tally::Kind;
+use super::paint::{
+    ELSEWHERE, HEADING, HERE, HIT, MIDDLE, PREPROCESSED, QUIET, WRONG, letter, percent, shown_age,
+};
+use super::scene::{Counts, Scene};
+use super::tables::{hosts_table, jobs_table, reasons_table};
 use crate::job_state::Phase;
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Constraint, Rect};
-use ratatui::style::{Color, Modifier, Style};
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Cell, Row, Table, Widget};
-use std::time::Duration;
-
-const HIT: Color = Color::Green;
-const ELSEWHERE: Color = Color::Cyan;
-const PREPROCESSED: Color = Color::Yellow;
-const HERE: Color = Color::Magenta;
-const WRONG: Color = Color::Red;
-const QUIET: Style = Style::new().fg(Color::DarkGray);
-const HEADING: Style = Style::new().add_modifier(Modifier::BOLD);
-
-/// From this width on a picture has all columns.
-const WIDE: u16 = 76;
-
-/// From this width on it has most.
-const MIDDLE: u16 = 56;
+use ratatui::widgets::Widget;
 
 /// Where a picture goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,234 +267,6 @@ fn fates_bar(counts: &Counts, width: u16) -> Line<'static> {
     Line::from(spans)
 }
 
-fn percent(part: usize, whole: usize) -> String {
-    format!("{}%", part * 100 / whole.max(1))
-}
-
-fn letter(phase: Phase) -> (&'static str, Color) {
-    match phase {
-        Phase::Startup | Phase::Blocked | Phase::Done => ("?", Color::Reset),
-        Phase::Connect => ("N", Color::Blue),
-        Phase::Preprocess => ("P", PREPROCESSED),
-        Phase::Send => ("S", Color::Blue),
-        Phase::Compile => ("C", ELSEWHERE),
-        Phase::Receive => ("R", HIT),
-    }
-}
-
-fn phase_word(phase: Option<Phase>) -> (&'static str, Color) {
-    match phase {
-        None => ("unknown", WRONG),
-        Some(Phase::Startup) => ("start", Color::Reset),
-        Some(Phase::Blocked) => ("wait", Color::DarkGray),
-        Some(Phase::Connect) => ("connect", Color::Blue),
-        Some(Phase::Preprocess) => ("preprocess", PREPROCESSED),
-        Some(Phase::Send) => ("send", Color::Blue),
-        Some(Phase::Compile) => ("compile", ELSEWHERE),
-        Some(Phase::Receive) => ("receive", HIT),
-        Some(Phase::Done) => ("done", Color::Reset),
-    }
-}
-
-/// A letter for each slot: what is done there. More slots than fit end with a `+`.
-fn slots_line(host: &HostView, width: u16) -> Line<'static> {
-    if host.is_down {
-        return Line::styled("down", QUIET);
-    }
-    let width = usize::from(width);
-    let too_many = host.slots.len() > width;
-    let count = if too_many {
-        width.saturating_sub(1)
-    } else {
-        host.slots.len()
-    };
-    let mut spans: Vec<Span<'static>> = host
-        .slots
-        .iter()
-        .take(count)
-        .map(|slot| match slot {
-            None => Span::styled("·", QUIET),
-            Some(phase) => {
-                let (letter, colour) = letter(*phase);
-                let colour = if host.is_here && *phase == Phase::Compile {
-                    HERE
-                } else {
-                    colour
-                };
-                Span::styled(letter, HEADING.fg(colour))
-            }
-        })
-        .collect();
-    if too_many {
-        spans.push(Span::styled("+", QUIET));
-    }
-    Line::from(spans)
-}
-
-fn hosts_table(scene: &Scene, area: Rect, buffer: &mut Buffer) {
-    let width = area.width;
-    let name = if width >= WIDE {
-        24
-    } else {
-        (width / 3).max(8)
-    };
-    let slots = width.saturating_sub(name + 6 + 1) / 2;
-    let longest = scene.hosts.iter().map(|host| host.slots.len()).max();
-    let longest = u16::try_from(longest.unwrap_or(0)).unwrap_or(u16::MAX);
-    let slots = slots.min(longest.max(5)).max(1);
-    let mut heads = vec![" HOST", "SLOTS", "BUSY"];
-    let mut widths = vec![name, slots, 7];
-    if width >= MIDDLE {
-        heads.extend([" DONE", "HITS"]);
-        widths.extend([6, 5]);
-    }
-    if width >= WIDE {
-        heads.push("SERVER SAYS");
-        widths.push(24);
-    }
-    let rows = scene.hosts.iter().map(|host| {
-        let busy = host.slots.iter().flatten().count();
-        let mut cells = vec![
-            Cell::from(format!(" {}", host.name)),
-            Cell::from(slots_line(host, slots)),
-            Cell::from(format!("{busy}/{}", host.slots.len())),
-        ];
-        if width >= MIDDLE {
-            let hits = match host.tally.answered {
-                0 => String::new(),
-                answered => format!("{:>4}", percent(host.tally.hits, answered)),
-            };
-            cells.push(Cell::from(format!("{:>5}", host.tally.done)));
-            cells.push(Cell::from(Span::styled(hits, HIT)));
-        }
-        if width >= WIDE {
-            cells.push(Cell::from(server_says(host)));
-        }
-        Row::new(cells)
-    });
-    table(rows, heads, widths, area, buffer, scene.hosts.len());
-}
-
-fn server_says(host: &HostView) -> String {
-    let Some(page) = &host.page else {
-        return String::new();
-    };
-    let mut parts = Vec::new();
-    match (page.busy, page.slots) {
-        (Some(busy), Some(slots)) => parts.push(format!("{busy} of {slots} busy")),
-        (None, Some(slots)) => parts.push(format!("{slots} jobs")),
-        _ => {}
-    }
-    if let Some((hits, compiled)) = page.results
-        && hits + compiled > 0
-    {
-        parts.push(format!("{}% hits", hits * 100 / (hits + compiled)));
-    }
-    if let Some(load) = page.load {
-        parts.push(format!("load {load:.1}"));
-    }
-    parts.join(", ")
-}
-
-fn jobs_table(scene: &Scene, area: Rect, buffer: &mut Buffer) {
-    let width = area.width;
-    let mut heads = vec![" PHASE", "  TIME"];
-    let mut widths = vec![11, 6];
-    if width >= MIDDLE {
-        heads.push("HOST/SLOT");
-        widths.push(26.min(width / 3));
-    }
-    heads.push("FILE");
-    widths.push(width);
-    let rows = scene.jobs.iter().map(|job| {
-        let (word, colour) = phase_word(job.phase);
-        let mut cells = vec![
-            Cell::from(Span::styled(format!(" {word}"), colour)),
-            Cell::from(format!("{:>6}", shown_time(job.age))),
-        ];
-        if width >= MIDDLE {
-            cells.push(Cell::from(job.place.as_str()));
-        }
-        cells.push(Cell::from(file(job)));
-        Row::new(cells)
-    });
-    table(rows, heads, widths, area, buffer, scene.jobs.len());
-}
-
-fn file(job: &JobView) -> &str {
-    match job.file.as_str() {
-        "" => "(no source: a link)",
-        file => file,
-    }
-}
-
-fn reasons_table(counts: &Counts, area: Rect, buffer: &mut Buffer) {
-    let (reasons, all) = &counts.reasons;
-    let rows = reasons.iter().map(|(kind, reason, count)| {
-        let (word, colour) = kind_word(*kind);
-        Row::new([
-            Cell::from(format!("{count:>6}")),
-            Cell::from(Span::styled(word, colour)),
-            Cell::from(reason.as_str()),
-        ])
-    });
-    let heads = vec![" COUNT", "WHAT", "WHY"];
-    table(rows, heads, vec![6, 13, area.width], area, buffer, *all);
-}
-
-const fn kind_word(kind: Kind) -> (&'static str, Color) {
-    match kind {
-        Kind::Local => ("here", HERE),
-        Kind::Failed => ("server failed", WRONG),
-        Kind::Plain => ("cpp here", PREPROCESSED),
-        Kind::Miss => ("no result", ELSEWHERE),
-        Kind::NotKept => ("not kept", ELSEWHERE),
-    }
-}
-
-/// A table with a heading; what does not fit is counted in its last line.
-fn table<'a>(
-    rows: impl Iterator<Item = Row<'a>>,
-    heads: Vec<&'static str>,
-    widths: Vec<u16>,
-    area: Rect,
-    buffer: &mut Buffer,
-    all: usize,
-) {
-    if area.height == 0 {
-        return;
-    }
-    let room = usize::from(area.height) - 1;
-    let shown = if all > room {
-        room.saturating_sub(1)
-    } else {
-        all
-    };
-    let columns = widths.len();
-    let mut rows: Vec<Row<'a>> = rows.take(shown).collect();
-    if all > room && room > 0 {
-        let text = format!(" and {} more", all - rows.len());
-        let mut cells = vec![Cell::from(""); columns];
-        // In the column that has the room.
-        cells[columns - 1] = Cell::from(Span::styled(text.trim_start().to_owned(), QUIET));
-        rows.push(Row::new(cells));
-    } else if all == 0 && room > 0 {
-        rows.push(Row::new([Cell::from(Span::styled(" none", QUIET))]));
-    }
-    // The last column takes what is left.
-    let constraints = widths.iter().enumerate().map(|(index, &width)| {
-        if index + 1 == columns {
-            Constraint::Fill(1)
-        } else {
-            Constraint::Length(width)
-        }
-    });
-    let table = Table::new(rows, constraints)
-        .header(Row::new(heads).style(HEADING))
-        .column_spacing(1);
-    Widget::render(table, area, buffer);
-}
-
 fn keys(scene: &Scene, width: u16) -> Line<'static> {
     let mut spans = vec![Span::raw(" q quit")];
     if scene
@@ -534,30 +293,15 @@ fn keys(scene: &Scene, width: u16) -> Line<'static> {
     Line::from(spans)
 }
 
-/// Seconds, or minutes and seconds.
-fn shown_time(time: Duration) -> String {
-    match time.as_secs() {
-        0..=99 => format!("{:.1}s", time.as_secs_f64()),
-        seconds => shown_age(Duration::from_secs(seconds)),
-    }
-}
-
-fn shown_age(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds / 3600 {
-        0 => format!("{}:{:02}", seconds / 60, seconds % 60),
-        hours => format!("{hours}:{:02}:{:02}", seconds / 60 % 60, seconds % 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::scene::SessionView;
+    use super::super::scene::{HostView, JobView, SessionView};
     use super::super::servers::Page;
-    use super::super::tally::HostTally;
+    use super::super::tally::{HostTally, Kind};
     use super::*;
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
+    use std::time::Duration;
 
     fn host(name: &str, slots: &[Option<Phase>]) -> HostView {
         HostView {
@@ -745,14 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_and_times() {
-        assert_eq!(
-            (percent(0, 0), percent(1, 3)),
-            ("0%".to_owned(), "33%".to_owned())
-        );
-        assert_eq!(shown_time(Duration::from_millis(99_900)), "99.9s");
-        assert_eq!(shown_time(Duration::from_secs(754)), "12:34");
-        assert_eq!(shown_age(Duration::from_secs(3 * 3600 + 62)), "3:01:02");
+    fn a_text_is_cut_between_characters() {
         assert_eq!(fitted("名名a", 4), "名名");
         assert_eq!(fitted("名名", 3), "名 ");
     }

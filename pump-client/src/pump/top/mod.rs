@@ -8,6 +8,9 @@ pub mod screen;
 pub mod watch;
 
 mod draw;
+mod paint;
+mod places;
 mod scene;
 mod servers;
+mod tables;
 mod tally;
