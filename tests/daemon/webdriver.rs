@@ -3,7 +3,7 @@
 //! Source: W3C, "WebDriver".
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -46,6 +46,7 @@ impl Browser {
         let mut driver = Command::new(DRIVER)
             .arg("--port=0")
             .env("HOME", profile.path().join("home"))
+            .env("TMPDIR", profile.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -110,44 +111,44 @@ impl Browser {
     }
 
     fn ask(&self, path: &str, body: &Value) -> Value {
-        let answer = self.exchange("POST", path, &body.to_string());
+        let answer = self.exchange("POST", path, &body.to_string()).unwrap();
         let mut answer: Value = serde_json::from_str(&answer).unwrap();
         assert!(answer["value"]["error"].is_null(), "{path}: {answer}");
         answer["value"].take()
     }
 
-    fn exchange(&self, method: &str, path: &str, body: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    fn exchange(&self, method: &str, path: &str, body: &str) -> io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         let length = body.len();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
         );
-        stream.write_all((head + body).as_bytes()).unwrap();
+        stream.write_all((head + body).as_bytes())?;
         let mut reader = BufReader::new(stream);
         let mut length = 0;
         loop {
             let mut line = String::new();
-            reader.read_line(&mut line).unwrap();
+            reader.read_line(&mut line)?;
             let line = line.trim_end().to_ascii_lowercase();
             if line.is_empty() {
                 break;
             }
             if let Some(value) = line.strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
+                length = value.trim().parse().map_err(io::Error::other)?;
             }
         }
         let mut answer = vec![0; length];
-        reader.read_exact(&mut answer).unwrap();
-        String::from_utf8(answer).unwrap()
+        reader.read_exact(&mut answer)?;
+        String::from_utf8(answer).map_err(io::Error::other)
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The driver takes the browser along when the session is closed.
-        if !self.session.is_empty() && !std::thread::panicking() {
-            self.exchange("DELETE", &format!("/session/{}", self.session), "");
+        // The driver takes the browser along when the session is closed, and not otherwise.
+        if !self.session.is_empty() {
+            let _ = self.exchange("DELETE", &format!("/session/{}", self.session), "");
         }
         // SAFETY: a plain system call on a child that has not been waited for.
         unsafe { libc::kill(self.driver.id() as libc::pid_t, libc::SIGTERM) };
