@@ -376,6 +376,7 @@ mod tests {
         ] {
             check(own, text, &["/p/a.h.gch", "/q/y.h"]);
         }
+        check(own, "/* see #1 */\n#include <y.h>\n", &["/p/a.h.gch"]);
         let unlisted = "gcc -nostdinc -isystem i -MMD -c a.c";
         check(unlisted, "#include <y.h>\n", &["/p/a.h.gch", "/q/y.h"]);
         let wrapped = "#define HAS(x) __has_include(x)\n#if HAS(<y.h>)\n";

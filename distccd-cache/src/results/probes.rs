@@ -73,11 +73,9 @@ impl Probes {
                 }
             }
         }
-        probes.is_system = memmem::find(text, b"system_header").is_some();
+        probes.is_system = memmem::find(text, b"system_header").is_some() || has_line_marker(text);
         for line in directives(text) {
             probes.read_condition(line);
-            // A line marker may say so.
-            probes.is_system |= without_blanks(line).first().is_some_and(u8::is_ascii_digit);
             if let Some((_, _, body)) = definition(line)
                 && let Operand::Written(name) = operand(body, false, || false)
             {
@@ -151,6 +149,20 @@ fn directives(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     marks.into_iter().flat_map(move |mark| {
         let after = memmem::find_iter(text, mark).map(move |at| &text[at + mark.len()..]);
         after.map(|after| &after[..memchr::memchr(b'\n', after).unwrap_or(after.len())])
+    })
+}
+
+/// Whether a text has a line like those that preprocessors write, which may call what follows a system header.
+fn has_line_marker(text: &[u8]) -> bool {
+    let marks = [&b"#"[..], b"%:", b"??="];
+    marks.into_iter().any(|mark| {
+        memmem::find_iter(text, mark).any(|at| {
+            let is_number = without_blanks(&text[at + mark.len()..]).first();
+            let before = text[..at].trim_ascii_end();
+            let begins = text[before.len()..at].contains(&b'\n') || before.is_empty();
+            let begins = begins || before.ends_with(b"*/");
+            begins && is_number.is_some_and(u8::is_ascii_digit)
+        })
     })
 }
 
