@@ -102,8 +102,10 @@ pub(crate) struct Wanted {
     names: HashSet<Vec<u8>>,
     /// Their last components.
     bases: HashSet<Vec<u8>>,
-    /// All components but the last.
+    /// All components but the last: a link of such a name may lead to a header.
     directories: HashSet<Vec<u8>>,
+    /// Those before a `..`: a directory is only looked for to leave it again, or with the header in it.
+    crossed: HashSet<Vec<u8>>,
     is_computed: bool,
     /// What macros stand for, and whether one of these is included by its macro's name.
     defined: HashSet<Box<[u8]>>,
@@ -122,6 +124,7 @@ impl Wanted {
             names: HashSet::new(),
             bases: HashSet::new(),
             directories: HashSet::new(),
+            crossed: HashSet::new(),
             is_computed: false,
             defined: HashSet::new(),
             is_by_macro: false,
@@ -188,10 +191,14 @@ impl Wanted {
         let Some(slash) = written.iter().rposition(|&byte| byte == b'/') else {
             return;
         };
-        for part in written[..slash].split(|&byte| byte == b'/') {
+        let parts = || written[..slash].split(|&byte| byte == b'/');
+        for part in parts() {
             if !self.directories.contains(part) {
                 self.directories.insert(part.to_vec());
             }
+        }
+        if parts().any(|part| part == b"..") {
+            self.crossed.extend(parts().map(<[u8]>::to_vec));
         }
     }
 
@@ -238,7 +245,7 @@ impl Wanted {
             let Some(first) = ways_to(path).find(|way| !stays.contains(way)) else {
                 continue;
             };
-            let leads = |way: &[u8]| way.len() < path.len() && self.directories.contains(base(way));
+            let leads = |way: &[u8]| way.len() < path.len() && self.crossed.contains(base(way));
             let may_find = finds_all
                 || self.may_find(entry, links)
                 || ways_to(path).any(|way| way.len() >= first.len() && leads(way));
@@ -259,9 +266,8 @@ impl Wanted {
         let path = entry.path.as_bytes();
         let base = base(path);
         match entry.content {
-            Content::Directory | Content::Link(_) => {
-                self.directories.contains(base) || self.bases.contains(base)
-            }
+            Content::Directory => self.crossed.contains(base),
+            Content::Link(_) => self.directories.contains(base) || self.bases.contains(base),
             // A compiler takes it in the place of a header without being asked.
             Content::File { .. } if base.ends_with(b".gch") || base.ends_with(b".pch") => true,
             Content::File { .. } if !self.bases.contains(base) => false,
