@@ -17,7 +17,7 @@ use crate::failure::{Cached, Done, Failure};
 use crate::house::House;
 use crate::log::{notice, shown};
 use crate::peer::Peer;
-use crate::receive;
+use crate::receive::{self, Received};
 use crate::reply::send;
 use crate::statistics::Ending;
 use crate::task::Task;
@@ -117,10 +117,15 @@ where
     {
         return bundle::converse(house, shelf, peer, first, reader, writer).await;
     }
-    let (request, _memory) = tokio::select! {
+    let received = tokio::select! {
         received = receive::request(reader, first, settings.limits, &house.budget, settings.io_timeout) => received?,
         () = house.finishing() => return Err(Failure::Stopping),
     };
+    let Received {
+        request,
+        digest,
+        memory: _memory,
+    } = received;
     tracing::debug!("{peer}: {}", shown_command(&request));
     let compiler = match settings.whitelist.admit(&request.argv[0]) {
         Ok(compiler) => compiler,
@@ -145,7 +150,7 @@ where
 
     let source = source_name(&request.argv);
     house.roster.name(peer, &request.argv[0], &source);
-    Task::new(request, compiler)
+    Task::new(request, digest, compiler)
         .serve(house, peer, reader, writer)
         .await
 }

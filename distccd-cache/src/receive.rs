@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use protocol::bundle::digest::Digest;
 use protocol::error::WireError;
 use protocol::limits::Limits;
 use protocol::request::{Request, RequestDecoder};
@@ -144,25 +145,41 @@ pub(crate) async fn read_more<R: AsyncRead + Unpin>(
     }
 }
 
-/// Reads a request to its end, of which `bytes` came already, and the permits for its memory, which the caller keeps as long as the request.
+/// A request that has come.
+#[derive(Debug)]
+pub(crate) struct Received<'budget> {
+    pub(crate) request: Request,
+    /// Of all its bytes, in one go: several times as fast as file by file.
+    pub(crate) digest: Digest,
+    /// For its memory; to be kept as long as the request.
+    pub(crate) memory: SemaphorePermit<'budget>,
+}
+
+/// Reads a request to its end, of which `bytes` came already.
 pub(crate) async fn request<'budget, R: AsyncRead + Unpin>(
     reader: &mut R,
     mut bytes: Vec<u8>,
     limits: Limits,
     budget: &'budget Budget,
     io_timeout: Duration,
-) -> Result<(Request, SemaphorePermit<'budget>), ReceiveError> {
+) -> Result<Received<'budget>, ReceiveError> {
     let start = Instant::now();
     let mut decoder = RequestDecoder::new(limits);
+    let mut hasher = blake3::Hasher::new();
     let mut received = bytes.len() as u64;
     let mut held = budget.hold(0, io_timeout).await?;
     loop {
+        hasher.update(&bytes);
         let used = decoder.feed(&bytes)?;
         if used < bytes.len() {
             return Err(WireError::TrailingBytes(bytes.len() - used).into());
         }
         if decoder.is_complete() {
-            return Ok((decoder.finish()?, held));
+            return Ok(Received {
+                request: decoder.finish()?,
+                digest: Digest(*hasher.finalize().as_bytes()),
+                memory: held,
+            });
         }
         bytes.clear();
         let wanted = received + BUFFER_BYTES as u64;
@@ -203,7 +220,7 @@ mod tests {
         let mut reader = bytes;
         let first = first_bytes(&mut reader, SECOND).await?;
         let received = request(&mut reader, first, Limits::DEFAULT, budget, SECOND).await;
-        received.map(|(request, _permit)| request)
+        received.map(|received| received.request)
     }
 
     #[tokio::test]
@@ -213,10 +230,11 @@ mod tests {
         let bytes = sample().encode();
         assert_eq!(receive(&bytes, &budget).await.unwrap(), sample());
         assert_eq!(budget.0.available_permits(), free);
-        let (_, held) = request(&mut &*bytes, Vec::new(), Limits::DEFAULT, &budget, SECOND)
+        let received = request(&mut &*bytes, Vec::new(), Limits::DEFAULT, &budget, SECOND)
             .await
             .unwrap();
-        assert!(held.num_permits() as u64 * PERMIT_BYTES >= bytes.len() as u64);
+        assert_eq!(received.digest, Digest::of(&bytes));
+        assert!(received.memory.num_permits() as u64 * PERMIT_BYTES >= bytes.len() as u64);
     }
 
     #[tokio::test]

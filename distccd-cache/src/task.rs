@@ -17,7 +17,7 @@ use crate::job::Finished;
 use crate::log::shown;
 use crate::peer::Peer;
 use crate::reply::{log_cost, off_thread, send};
-use crate::results::{Begun, Entrance, Flight, Kept, Named, Plan, Requested, Results, digests};
+use crate::results::{Begun, Entrance, Flight, Kept, Named, Plan, Requested, Results};
 use crate::roster::Phase;
 use crate::shelf::Shelf;
 use crate::statistics::Ending;
@@ -29,16 +29,19 @@ pub(crate) struct Task {
     request: Arc<Request>,
     /// The program that the whitelist allowed.
     compiler: PathBuf,
+    /// Of the whole request.
+    digest: Digest,
     /// Digests of what was sent, once somebody asked for them.
-    digests: Arc<OnceLock<Vec<Digest>>>,
+    digests: Arc<OnceLock<Arc<[Digest]>>>,
 }
 
 impl Task {
     /// A task that may run.
-    pub(crate) fn new(request: Request, compiler: PathBuf) -> Self {
+    pub(crate) fn new(request: Request, digest: Digest, compiler: PathBuf) -> Self {
         Self {
             request: Arc::new(request),
             compiler,
+            digest,
             digests: Arc::default(),
         }
     }
@@ -185,19 +188,22 @@ impl Task {
         let (task, identity) = (self.clone(), Arc::clone(identity));
         let (results, workshop) = (Arc::clone(results), house.settings.workshop.clone());
         off_thread(move || {
-            let plan = task.requested(&identity).plan(&results, &workshop);
+            let plan = task
+                .requested(&results, &identity)
+                .plan(&results, &workshop);
             let begun = results.begin(&plan);
             (plan, begun)
         })
         .await
     }
 
-    fn requested<'a>(&'a self, identity: &'a Identity) -> Requested<'a> {
+    fn requested<'a>(&'a self, results: &Results, identity: &'a Identity) -> Requested<'a> {
+        let digests = || results.sent.digests(&self.digest, &self.request);
         Requested {
             compiler: &self.compiler,
             identity,
             request: &self.request,
-            digests: self.digests.get_or_init(|| digests(&self.request)),
+            digests: self.digests.get_or_init(digests),
         }
     }
 
@@ -212,7 +218,7 @@ impl Task {
         let results = &keeping.results;
         let kept = match (&keeping.plan, &keeping.identity) {
             (Plan::Keep(named), Some(identity)) => {
-                let requested = self.requested(identity);
+                let requested = self.requested(results, identity);
                 self.may_keep(&requested, results, workshop, named, finished)
                     .map(|()| {
                         results.keep(&named.for_result(finished), reply);

@@ -8,6 +8,9 @@ mod bundle;
 mod plan;
 mod request;
 
+// What files a request that came before consists of.
+mod sent;
+
 // Why there is no result yet.
 mod explain;
 
@@ -28,5 +31,5 @@ mod own_headers;
 pub(crate) use bundle::Offered;
 pub(crate) use hide::Hidden;
 pub(crate) use plan::{Named, Plan};
-pub(crate) use request::{Requested, digests};
+pub(crate) use request::Requested;
 pub(crate) use shelf::{Begun, Entrance, Flight, Kept, Results, Tally};

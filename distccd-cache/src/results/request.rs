@@ -27,22 +27,8 @@ pub(crate) struct Requested<'a> {
     pub(crate) compiler: &'a Path,
     pub(crate) identity: &'a Identity,
     pub(crate) request: &'a Request,
-    /// Of what was sent, in its order, see [`digests`].
+    /// Of what was sent, in its order, see [`super::sent`].
     pub(crate) digests: &'a [Digest],
-}
-
-/// Digests of all files that were sent, as they are on the wire. Links, which have no bytes of their own, have that of nothing.
-pub(crate) fn digests(request: &Request) -> Vec<Digest> {
-    match &request.input {
-        Sent::Preprocessed(source) => vec![Digest::of(source)],
-        Sent::Tree(entries) => entries
-            .iter()
-            .map(|entry| match &entry.content {
-                EntryContent::File(bytes) => Digest::of(bytes),
-                EntryContent::Link(_) => Digest::of(b""),
-            })
-            .collect(),
-    }
 }
 
 impl Requested<'_> {

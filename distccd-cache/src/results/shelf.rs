@@ -13,6 +13,7 @@ use super::contents::{Content, Contents};
 use super::explain::Explanations;
 use super::own_headers::OwnHeaders;
 use super::plan::{Named, Plan};
+use super::sent::SentBefore;
 use crate::log::notice;
 use crate::store::{Claim, Store, Ticket, Waiter};
 
@@ -80,6 +81,7 @@ pub struct Tally {
 pub(crate) struct Results {
     store: Store,
     contents: Contents,
+    pub(crate) sent: SentBefore,
     pub(crate) own_headers: OwnHeaders,
     pub(crate) explanations: Explanations,
     hits: AtomicU64,
@@ -97,6 +99,7 @@ impl Results {
         Self {
             store,
             contents: Contents::default(),
+            sent: SentBefore::default(),
             own_headers: OwnHeaders::default(),
             explanations: Explanations::default(),
             hits: AtomicU64::new(0),
