@@ -4,6 +4,7 @@
 use super::super::journal::{self, Answer, Job, Mode};
 use super::super::keeper::JournalStart;
 use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
 /// Bytes of the journal that are read in one look; the next look goes on. A build's whole journal is a few of these.
@@ -61,6 +62,8 @@ pub struct Tally {
     ends: VecDeque<u64>,
     /// Bytes of the journal that were counted; none before the first look.
     read: Option<u64>,
+    /// The journal: it goes with its session, but what was written last is still to be read.
+    file: Option<File>,
 }
 
 impl Tally {
@@ -76,7 +79,10 @@ impl Tally {
     /// # Errors
     /// When the journal cannot be read.
     pub fn catch_up(&mut self, journal: &JournalStart) -> io::Result<()> {
-        let mut file = std::fs::File::open(&journal.path)?;
+        let mut file = match (File::open(&journal.path), self.file.take()) {
+            (Ok(file), _) | (Err(_), Some(file)) => file,
+            (Err(error), None) => return Err(error),
+        };
         let length = file.metadata()?.len();
         let mut from = self.read.unwrap_or(journal.from);
         if length < from {
@@ -85,7 +91,8 @@ impl Tally {
         }
         file.seek(SeekFrom::Start(from))?;
         let mut bytes = Vec::new();
-        file.take(PIECE).read_to_end(&mut bytes)?;
+        (&file).take(PIECE).read_to_end(&mut bytes)?;
+        self.file = Some(file);
         // A line without its end is still being written.
         let whole = bytes.iter().rposition(|&byte| byte == b'\n');
         let whole = match whole {
@@ -201,7 +208,13 @@ mod tests {
                 &(Kind::Miss, "b.h has changed".to_owned()),
             ]
         );
-        // Somebody put another file there.
+        // The session is over, and somebody else puts another file there.
+        let path = file.path().with_extension("gone");
+        std::fs::rename(file.path(), &path).expect("it can be renamed");
+        writeln!(file, "6\tpump\ta:1\t0\t\tlast.c").expect("written");
+        tally.catch_up(&journal).expect("it is still known");
+        assert_eq!(tally.modes, [3, 0, 2]);
+        std::fs::rename(&path, file.path()).expect("it can be renamed");
         file.as_file().set_len(0).expect("it can be emptied");
         tally.catch_up(&journal).expect("it can be read");
         assert_eq!(tally.modes, [0; 3]);
