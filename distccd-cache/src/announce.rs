@@ -185,8 +185,7 @@ fn service(address: SocketAddr, jobs: u32, path: &OsStr) -> mdns_sd::Result<Serv
         compiler,
     };
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let triple = concat!("x86_64", "-pc-linux-gnu");
-    let triple = triple.replace("x86_64", std::env::consts::ARCH);
+    let triple = format!("{}-pc-linux-gnu", std::env::consts::ARCH);
     let properties = announcement.properties(processors, &triple, env!("CARGO_PKG_VERSION"));
     let (name, port) = (host_name(), address.port());
     let host = format!("distccd-{port}-{name}.local.");

@@ -218,8 +218,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
             };
             self.progress.compiles();
             roster.note(peer, Phase::Compile);
-            let hidden_paths = hidden.as_ref().map(|hidden| hidden.paths.clone());
-            let hidden_paths = hidden_paths.unwrap_or_default();
             let content = contents(&self.shelf, &settings.workshop, &work.offer, &work.table);
             let cancelled = async {
                 tokio::select! {
@@ -229,7 +227,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
             };
             let finished = settings
                 .workshop
-                .run_bundle(work.job(hidden_paths), &work.compiler, content, cancelled)
+                .run_bundle(
+                    work.job(hidden.as_ref()),
+                    &work.compiler,
+                    content,
+                    cancelled,
+                )
                 .await;
             if let Ok(finished) = &finished {
                 slot.used(finished.usage.max_rss_kib << 10);

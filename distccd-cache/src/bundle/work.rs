@@ -41,9 +41,9 @@ pub(super) struct Work {
 
 impl Work {
     /// What the workshop needs.
-    pub(super) fn job(&self, hidden: Vec<Vec<u8>>) -> BundleJob {
+    pub(super) fn job(&self, hidden: Option<&Hidden>) -> BundleJob {
         BundleJob {
-            hidden,
+            hidden: hidden.map_or_else(Vec::new, |hidden| hidden.paths.clone()),
             argv: self.argv.clone(),
             cwd: self.setting.cwd.clone(),
             system_directories: self.setting.platform.system_directories.clone(),

@@ -76,11 +76,13 @@ impl Hidden {
 
 /// Whether a command line has the compiler look in system directories.
 fn has_system(line: &CommandLine) -> bool {
-    let is_own = |kind| matches!(kind, SearchKind::Quote | SearchKind::Bracket);
-    let mut kinds: Vec<SearchKind> = line.search_options().map(|option| option.kind).collect();
-    let all = kinds.len();
-    kinds.retain(|kind| *kind != SearchKind::NoStandard);
-    kinds.len() == all || !kinds.into_iter().all(is_own)
+    let kinds = || line.search_options().map(|option| option.kind);
+    let has_standard = !kinds().any(|kind| kind == SearchKind::NoStandard);
+    has_standard
+        || kinds().any(|kind| {
+            use SearchKind::{Bracket, NoStandard, Quote};
+            !matches!(kind, Quote | Bracket | NoStandard)
+        })
 }
 
 /// An absolute path and the directories on the way to it, the outermost first and without the root.

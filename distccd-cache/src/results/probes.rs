@@ -157,11 +157,18 @@ fn has_line_marker(text: &[u8]) -> bool {
     let marks = [&b"#"[..], b"%:", b"??="];
     marks.into_iter().any(|mark| {
         memmem::find_iter(text, mark).any(|at| {
-            let is_number = without_blanks(&text[at + mark.len()..]).first();
+            // A comment may stand before the number: it is not read to its end, which may be far away behind each of many marks.
+            let after = &text[at + mark.len()..];
+            let blanks = after
+                .iter()
+                .take_while(|byte| b" \t\x0b\x0c".contains(byte));
+            let after = &after[blanks.count()..];
+            let is_marker =
+                after.first().is_some_and(u8::is_ascii_digit) || after.starts_with(b"/*");
             let before = text[..at].trim_ascii_end();
             let begins = text[before.len()..at].contains(&b'\n') || before.is_empty();
             let begins = begins || before.ends_with(b"*/");
-            begins && is_number.is_some_and(u8::is_ascii_digit)
+            begins && is_marker
         })
     })
 }
