@@ -3,16 +3,16 @@
 use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
-use memchr::memmem;
 use protocol::bundle::digest::Digest;
 
 use super::mentions::Mentions;
 use super::probes::Probes;
 
-/// Contents that are remembered; with more, all are forgotten. Some 300 bytes each.
-const KEPT: usize = 1 << 18;
+/// Bytes of memory for what is remembered, some 300 for each content; with more, all is forgotten.
+const KEPT: usize = 96 << 20;
 
 /// What is known of one content.
 #[derive(Debug, Default)]
@@ -30,11 +30,19 @@ impl Content {
             probes: Probes::of(&text),
         }
     }
+
+    /// About how many bytes of memory this takes where it is remembered.
+    fn bytes(&self) -> usize {
+        size_of::<Digest>() + size_of::<Mentions>() + self.probes.bytes()
+    }
 }
 
 /// See the module's text.
 #[derive(Debug, Default)]
-pub(crate) struct Contents(DashMap<Digest, Arc<Content>, foldhash::fast::RandomState>);
+pub(crate) struct Contents {
+    known: DashMap<Digest, Arc<Content>, foldhash::fast::RandomState>,
+    bytes: AtomicUsize,
+}
 
 impl Contents {
     /// What is known of the content of a digest; reads it when nobody did before. `None` when it cannot be read any more.
@@ -43,39 +51,54 @@ impl Contents {
         digest: &Digest,
         content: impl FnOnce() -> io::Result<Option<Vec<u8>>>,
     ) -> io::Result<Option<Arc<Content>>> {
-        if let Some(known) = self.0.get(digest) {
+        if let Some(known) = self.known.get(digest) {
             return Ok(Some(Arc::clone(&known)));
         }
         let Some(content) = content()? else {
             return Ok(None);
         };
         let found = Arc::new(Content::of(&content));
-        if self.0.len() >= KEPT {
-            self.0.clear();
+        // What one content looks for may be as much as the content.
+        let bytes = found.bytes();
+        if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > KEPT {
+            self.known.clear();
+            self.bytes.store(bytes, Ordering::Relaxed);
         }
-        self.0.insert(*digest, Arc::clone(&found));
+        self.known.insert(*digest, Arc::clone(&found));
         Ok(Some(found))
     }
 }
 
 /// A text with its continued lines joined.
 fn joined(text: &[u8]) -> Cow<'_, [u8]> {
-    let is_continued = |end: &[u8]| memmem::find(text, end).is_some();
-    if !is_continued(b"\\\n") && !is_continued(b"\\\r\n") {
-        return Cow::Borrowed(text);
-    }
-    let mut joined = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = memchr::memchr(b'\\', rest) {
-        joined.extend_from_slice(&rest[..at]);
-        rest = &rest[at + 1..];
-        match rest {
-            [b'\n', after @ ..] | [b'\r', b'\n', after @ ..] => rest = after,
-            _ => joined.push(b'\\'),
+    let mut joined = Vec::new();
+    let mut taken = 0;
+    for at in memchr::memchr_iter(b'\\', text) {
+        if let Some(length) = line_end(&text[at + 1..]) {
+            joined.extend_from_slice(&text[taken..at]);
+            taken = at + 1 + length;
         }
     }
-    joined.extend_from_slice(rest);
-    Cow::Owned(joined)
+    match taken {
+        0 => Cow::Borrowed(text),
+        _ => {
+            joined.extend_from_slice(&text[taken..]);
+            Cow::Owned(joined)
+        }
+    }
+}
+
+/// How long the end of a line is that a text begins with. Compilers see none of the blanks before it.
+pub(super) fn line_end(text: &[u8]) -> Option<usize> {
+    let blanks = text
+        .iter()
+        .take_while(|byte| b" \t\x0b\x0c\0".contains(byte));
+    let blanks = blanks.count();
+    match &text[blanks..] {
+        [b'\n', ..] => Some(blanks + 1),
+        [b'\r', b'\n', ..] => Some(blanks + 2),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -88,6 +111,8 @@ mod tests {
             ("__DA\\\nTE__", "__DATE__"),
             ("__TI\\\r\nME\\\n__", "__TIME__"),
             ("a \\ b __TIME\\__", ""),
+            // With a warning, or without.
+            ("__DA\\ \t\nTE__", "__DATE__"),
         ] {
             assert_eq!(
                 Content::of(text.as_bytes()).mentions.words(),
@@ -97,6 +122,19 @@ mod tests {
         }
         let content = Content::of(b"#inc\\\nlude <a\\\n.h>\n");
         assert_eq!(content.probes.included.written, [b"a.h"[..].into()]);
+    }
+
+    #[test]
+    fn large_contents_do_not_fill_the_memory() {
+        let known = Contents::default();
+        for name in 0..200 {
+            let include = |at: usize| format!("#include <{name}/{at:0200}>\n");
+            let text: String = (0..5000).map(include).collect();
+            let read = known.of(&Digest([name; 32]), || Ok(Some(text.into_bytes())));
+            assert_eq!(read.unwrap().unwrap().probes.included.written.len(), 5000);
+        }
+        let kept = known.known.iter().map(|content| content.bytes());
+        assert!((1 << 20..=KEPT).contains(&kept.sum()));
     }
 
     #[test]

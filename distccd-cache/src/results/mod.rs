@@ -24,6 +24,7 @@ mod contents;
 mod hide;
 mod mentions;
 mod probes;
+mod reading;
 
 // What this server's own headers are, for jobs that are compiled with them.
 mod own_headers;

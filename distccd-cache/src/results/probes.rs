@@ -4,7 +4,7 @@
 //! that others will get must not rest on that honesty: whatever of the rest might be found under a name that the job's contents look for is hidden from
 //! it. Too many names do no harm, so this reads text, not tokens.
 
-use memchr::memmem;
+use super::reading;
 
 /// What a content looks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,55 +34,16 @@ pub(crate) struct Names {
     pub(crate) computed: bool,
 }
 
-/// What follows `include`, `import` or `embed`.
-enum Operand<'a> {
-    Written(&'a [u8]),
-    Computed,
-    /// No operand: prose, or `#ifdef __has_include`.
-    None,
-}
-
 impl Probes {
-    /// Reads a text whose continued lines are joined.
+    /// Reads a text whose continued lines are joined. Takes a time that the text's length bounds, whatever is in it.
     pub(crate) fn of(text: &[u8]) -> Self {
-        let mut probes = Self::default();
-        for word in [&b"include"[..], b"import", b"embed"] {
-            for at in memmem::find_iter(text, word) {
-                let asks = text[..at].ends_with(b"__has_") || text[..at].ends_with(b"__has_c_");
-                let after = text[at + word.len()..].strip_prefix(b"_next");
-                let after = after.unwrap_or(&text[at + word.len()..]);
-                let names = match asks {
-                    true => &mut probes.asked,
-                    false => &mut probes.included,
-                };
-                match operand(after, asks, || is_directive(&text[..at])) {
-                    Operand::Written(name) => names.written.push(name.into()),
-                    Operand::Computed if asks => match wrapper(text, at, after) {
-                        Some(name) => probes.wrappers.push(name.into()),
-                        // Elsewhere than in a directive it is a word in a comment.
-                        None => names.computed |= is_in_directive(&text[..at]),
-                    },
-                    Operand::Computed if is_name_alone(after) => probes.is_by_macro = true,
-                    Operand::Computed => names.computed = true,
-                    // Another name for it, which a macro has at the end of its line.
-                    Operand::None if asks => {
-                        let name = wrapper(text, at, after);
-                        probes.wrappers.extend(name.map(Into::into));
-                    }
-                    Operand::None => {}
-                }
-            }
-        }
-        probes.is_system = memmem::find(text, b"system_header").is_some() || has_line_marker(text);
-        for line in directives(text) {
-            probes.read_condition(line);
-            if let Some((_, _, body)) = definition(line)
-                && let Operand::Written(name) = operand(body, false, || false)
-            {
-                probes.defined.push(name.into());
-            }
-        }
-        probes.add_outer_wrappers(text);
+        // It may look for anything.
+        let mut probes = reading::probes(text).unwrap_or_else(|_| Self {
+            asked: Names::any(),
+            included: Names::any(),
+            is_system: true,
+            ..Self::default()
+        });
         probes.calls.sort_unstable();
         probes.calls.dedup();
         for names in [&mut probes.asked, &mut probes.included] {
@@ -95,44 +56,27 @@ impl Probes {
 }
 
 impl Probes {
-    /// What a directive calls if it is `#if` or `#elif`, and with which names.
-    fn read_condition(&mut self, line: &[u8]) {
-        let Some(rest) = directive(line, b"if").or_else(|| directive(line, b"elif")) else {
-            return;
-        };
-        for at in memchr::memchr_iter(b'(', rest) {
-            let argument = without_blanks(&rest[at + 1..]);
-            let end = match argument.first() {
-                Some(b'<') => b'>',
-                Some(b'"') => b'"',
-                _ => {
-                    if let Some(name) = last_name(&rest[..at]) {
-                        self.calls.push(hash(name));
-                    }
-                    continue;
-                }
-            };
-            if let Some(length) = memchr::memchr(end, &argument[1..]) {
-                self.asked.written.push(argument[1..=length].into());
-            }
-        }
+    /// About how many bytes of memory this takes.
+    pub(crate) fn bytes(&self) -> usize {
+        // A list's entry and what an allocation of its own needs.
+        const EACH: usize = 32;
+        let names = [
+            &self.asked.written,
+            &self.included.written,
+            &self.defined,
+            &self.wrappers,
+        ];
+        let names = names.into_iter().flatten();
+        let names: usize = names.map(|name| EACH + name.len()).sum();
+        size_of::<Self>() + names + size_of_val(&*self.calls)
     }
+}
 
-    /// Macros that pass their argument on to a wrapper.
-    fn add_outer_wrappers(&mut self, text: &[u8]) {
-        let mut known = 0;
-        while known < self.wrappers.len() {
-            let wrapper = self.wrappers[known].clone();
-            known += 1;
-            for line in directives(text) {
-                let Some((name, _, body)) = definition(line) else {
-                    continue;
-                };
-                let is_called = memmem::find(body, &wrapper).is_some();
-                if is_called && !self.wrappers.iter().any(|other| **other == *name) {
-                    self.wrappers.push(name.into());
-                }
-            }
+impl Names {
+    fn any() -> Self {
+        Self {
+            written: Vec::new(),
+            computed: true,
         }
     }
 }
@@ -141,154 +85,6 @@ impl Probes {
 pub(crate) fn hash(name: &[u8]) -> u64 {
     use std::hash::BuildHasher as _;
     foldhash::fast::FixedState::default().hash_one(name)
-}
-
-/// What stands behind each `#` on its line: directives, and some other things.
-fn directives(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let marks = [&b"#"[..], b"%:", b"??="];
-    marks.into_iter().flat_map(move |mark| {
-        let after = memmem::find_iter(text, mark).map(move |at| &text[at + mark.len()..]);
-        after.map(|after| &after[..memchr::memchr(b'\n', after).unwrap_or(after.len())])
-    })
-}
-
-/// Whether a text has a line like those that preprocessors write, which may call what follows a system header.
-fn has_line_marker(text: &[u8]) -> bool {
-    let marks = [&b"#"[..], b"%:", b"??="];
-    marks.into_iter().any(|mark| {
-        memmem::find_iter(text, mark).any(|at| {
-            // A comment may stand before the number: it is not read to its end, which may be far away behind each of many marks.
-            let after = &text[at + mark.len()..];
-            let blanks = after
-                .iter()
-                .take_while(|byte| b" \t\x0b\x0c".contains(byte));
-            let after = &after[blanks.count()..];
-            let is_marker =
-                after.first().is_some_and(u8::is_ascii_digit) || after.starts_with(b"/*");
-            let before = text[..at].trim_ascii_end();
-            let begins = text[before.len()..at].contains(&b'\n') || before.is_empty();
-            let begins = begins || before.ends_with(b"*/");
-            begins && is_marker
-        })
-    })
-}
-
-/// What follows a directive's name, behind its `#`.
-fn directive<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let rest = without_blanks(line).strip_prefix(name)?;
-    let ends = rest.first().is_none_or(|byte| !is_name(*byte));
-    ends.then_some(rest)
-}
-
-/// A macro that a directive defines: its name, its parameters' text, what stands behind.
-fn definition(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let rest = without_blanks(directive(line, b"define")?);
-    let end = rest.iter().position(|byte| !is_name(*byte))?;
-    let (name, rest) = rest.split_at(end);
-    match rest.strip_prefix(b"(") {
-        None => Some((name, b"", rest)),
-        Some(rest) => {
-            let end = memchr::memchr(b')', rest)?;
-            Some((name, &rest[..end], &rest[end + 1..]))
-        }
-    }
-}
-
-/// The macro that a line defines as another name for `__has_include`, or as one that passes its parameter on to it.
-fn wrapper<'a>(text: &'a [u8], at: usize, after: &[u8]) -> Option<&'a [u8]> {
-    let start = memchr::memrchr(b'\n', &text[..at]).map_or(0, |at| at + 1);
-    let end = memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |length| at + length);
-    let line = &text[start..end];
-    let (name, parameters, _) = directives(line).find_map(definition)?;
-    let Some(argument) = without_blanks(after).strip_prefix(b"(") else {
-        return Some(name);
-    };
-    let argument = without_blanks(argument);
-    let length = argument.iter().position(|byte| !is_name(*byte))?;
-    let mut parameters = parameters.split(|&byte| byte == b',');
-    let passes = parameters.any(|parameter| parameter.trim_ascii() == &argument[..length]);
-    (length > 0 && passes).then_some(name)
-}
-
-/// The name at the end of a text.
-fn last_name(text: &[u8]) -> Option<&[u8]> {
-    let text = text.trim_ascii_end();
-    let start = text
-        .iter()
-        .rposition(|byte| !is_name(*byte))
-        .map_or(0, |at| at + 1);
-    (start < text.len()).then(|| &text[start..])
-}
-
-fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
-}
-
-fn operand<'a>(after: &'a [u8], asks: bool, is_directive: impl Fn() -> bool) -> Operand<'a> {
-    let rest = without_blanks(after);
-    let rest = match (asks, rest.first()) {
-        (true, Some(b'(')) => without_blanks(&rest[1..]),
-        // `#ifdef __has_include`, `defined(__has_include)`.
-        (true, Some(b')' | b'\n' | b'\r' | b'&' | b'|') | None) => return Operand::None,
-        (true, _) => rest,
-        (false, _) => rest,
-    };
-    let end = match rest.first() {
-        Some(b'<') => b'>',
-        Some(b'"') => b'"',
-        _ if asks || is_directive() => return Operand::Computed,
-        _ => return Operand::None,
-    };
-    let line = &rest[1..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
-    match memchr::memchr(end, line) {
-        Some(length) => Operand::Written(&line[..length]),
-        None => Operand::Computed,
-    }
-}
-
-/// Behind blanks and comments.
-fn without_blanks(text: &[u8]) -> &[u8] {
-    let mut rest = text;
-    loop {
-        let blanks = rest.iter().take_while(|byte| b" \t\x0b\x0c".contains(byte));
-        rest = &rest[blanks.count()..];
-        let Some(comment) = rest.strip_prefix(b"/*") else {
-            return rest;
-        };
-        match memmem::find(comment, b"*/") {
-            Some(end) => rest = &comment[end + 2..],
-            None => return b"",
-        }
-    }
-}
-
-/// Whether a word stands on a line that begins with `#`, as far as a look tells.
-fn is_in_directive(before: &[u8]) -> bool {
-    let line = &before[memchr::memrchr(b'\n', before).map_or(0, |at| at + 1)..];
-    let begins = |mark: &[u8]| line.trim_ascii_start().starts_with(mark);
-    begins(b"#") || begins(b"%:") || begins(b"??=") || memmem::find(line, b"*/").is_some()
-}
-
-/// Whether nothing but a name stands on the rest of a line.
-fn is_name_alone(after: &[u8]) -> bool {
-    let line = &after[..memchr::memchr(b'\n', after).unwrap_or(after.len())];
-    let rest = without_blanks(line);
-    let end = rest
-        .iter()
-        .position(|byte| !is_name(*byte))
-        .unwrap_or(rest.len());
-    end > 0 && without_blanks(&rest[end..]).trim_ascii().is_empty()
-}
-
-/// Whether a `#` stands before a word, with blanks between them at most. A comment may begin on another line: then it counts as one.
-fn is_directive(before: &[u8]) -> bool {
-    let mut before = before;
-    while let [rest @ .., b' ' | b'\t' | b'\x0b' | b'\x0c'] = before {
-        before = rest;
-    }
-    [&b"#"[..], b"%:", b"??=", b"*/"]
-        .iter()
-        .any(|end| before.ends_with(end))
 }
 
 #[cfg(test)]
@@ -401,5 +197,77 @@ mod tests {
         );
         check("# elif A || HAS( \"c.h\" )\n", &[], &["c.h"], &[]);
         check("#if HAS(NAME)\n", &[], &[], &["HAS"]);
+    }
+
+    /// Each of these took time by the square of its length: minutes, at which nextest ends a test.
+    #[test]
+    fn a_huge_line_or_comment_is_given_up_and_may_look_for_anything() {
+        const HUGE: usize = 8 << 20;
+        let any = Probes::of(b"\0");
+        assert!(any.asked.computed && any.included.computed && any.is_system);
+        for (begin, piece) in [
+            ("", "include/*"),
+            ("", "include<"),
+            ("", "__has_include(X)"),
+            ("", "__has_include/*"),
+            ("*/", "__has_include X "),
+            ("", "#if "),
+            ("", "%:elif "),
+            ("", "#define "),
+            ("", "#define a/* */ "),
+            ("", "#define a( "),
+            ("", "#/*"),
+            ("#if ", "(/*"),
+            ("#if ", "(<"),
+            ("#define A(x", ",x) __has_include(y)"),
+            ("", "#define A __has_include\n"),
+        ] {
+            let text = begin.to_owned() + &piece.repeat(HUGE / piece.len());
+            assert_eq!(Probes::of(text.as_bytes()), any, "{begin}{piece}...");
+        }
+        // Wrappers that wrap one another.
+        let chain = |length: usize| -> String {
+            let define = |at: usize| format!("#define W{:07}(x) W{at:07}(x)\n", at + 1);
+            let ask = "#define W0000000(x) __has_include(x)\n".to_owned();
+            ask + &(0..length).map(define).collect::<String>()
+        };
+        assert_eq!(Probes::of(chain(HUGE / 30).as_bytes()), any);
+        assert_eq!(Probes::of(chain(40).as_bytes()).wrappers.len(), 41);
+    }
+
+    #[test]
+    fn huge_ordinary_contents_are_read_to_their_end() {
+        const HUGE: usize = 8 << 20;
+        let asks = "#if __has_include(<a.h>)\n#include \"b.h\"\n";
+        for (piece, calls) in [
+            ("\\x23\\x40 include this # ", 0),
+            ("#x ##y #", 0),
+            ("0x23, ", 0),
+            ("/* include */", 0),
+            ("#define A(x) (x) /* what it is */\n", 0),
+            ("# define A 1 /* what\n it is */\n", 0),
+            ("#ifdef A\n#if defined(A) && B(2)\n#endif\n#endif\n", 2),
+        ] {
+            let text = piece.repeat(HUGE / piece.len()) + "\n" + asks;
+            let probes = Probes::of(text.as_bytes());
+            assert_eq!(probes.asked.written, [b"a.h"[..].into()], "{piece}");
+            assert_eq!(probes.included.written, [b"b.h"[..].into()], "{piece}");
+            assert_eq!(probes.calls.len(), calls, "{piece}");
+            assert!(
+                !probes.asked.computed && !probes.included.computed,
+                "{piece}"
+            );
+        }
+    }
+
+    #[test]
+    fn directives_go_on_behind_comments_of_several_lines() {
+        let probes = Probes::of(b"#define HAS(x) __has_include(x)\n#if 1 /*\n */ && HAS(NAME)\n");
+        assert!(probes.calls.contains(&hash(b"HAS")));
+        let probes = Probes::of(b"#define Y /*\n*/ <y.h>\n# /*\n*/ if HAS(<x.h>)\n");
+        assert_eq!(probes.defined, [b"y.h"[..].into()]);
+        assert_eq!(probes.asked.written, [b"x.h"[..].into()]);
+        let probes = Probes::of(b"int x;\n\x0b# 1 \"x\" 3\n");
+        assert!(probes.is_system);
     }
 }

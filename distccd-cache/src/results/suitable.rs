@@ -1,6 +1,6 @@
 //! Which command lines have results that can be kept at all. Owns no state.
 
-use protocol::command_line::{CommandLine, LocalClass, Role};
+use protocol::command_line::{CommandLine, LocalClass, PlainClass, Role};
 
 use super::mentions::Mentions;
 
@@ -10,7 +10,10 @@ use super::mentions::Mentions;
 pub(crate) fn refused(line: &CommandLine) -> Option<String> {
     let doubtful = line.items().iter().find(|item| match item.row {
         None => !matches!(item.role, Role::Source(_)),
-        Some(row) => row.local.is_some_and(depends_on_more),
+        // What contents mention is looked for in ASCII.
+        Some(row) => {
+            row.local.is_some_and(depends_on_more) || row.plain == Some(PlainClass::Charset)
+        }
     });
     if let Some(item) = doubtful {
         let word = line.bytes(item.text);
@@ -67,6 +70,7 @@ mod tests {
             "gcc -ftime-report -c a.c",
             "gcc -DX=__DATE__ -c a.c",
             "gcc -D__TIME_=x -DT=__TIMESTAMP__ -c a.c",
+            "gcc -finput-charset=UTF-16 -c a.c",
             "gcc -c a.c @more",
             "gcc -c a.c b.o",
         ] {
@@ -79,7 +83,7 @@ mod tests {
         for line in [
             "gcc -O2 -g -Wall -std=c11 -DX=1 -Iinclude -isystem /x -MD -MF a.d -MT a.o -c a.c -o a.o",
             "g++ -fPIC -fvisibility=hidden -m64 -march=x86-64-v3 -pipe -c a.cc",
-            "gcc -Wp,-MMD,a.d -nostdinc -include x.h -ffreestanding -c a.c",
+            "gcc -finput-charset=UTF-8 -Wp,-MMD,a.d -nostdinc -include x.h -ffreestanding -c a.c",
             "gcc -gsplit-dwarf -fstack-usage -frandom-seed=a -flto -c a.c",
             "clang -c a.c -o a.o -fcolor-diagnostics",
         ] {
