@@ -115,11 +115,29 @@ impl Workshop {
         content: impl Fn(&Digest) -> io::Result<Option<Vec<u8>>> + Send + 'static,
         cancelled: impl Future,
     ) -> Result<Finished, JobError> {
+        let made = move || (job, ());
+        let finished = self.run_made(made, compiler, content, cancelled).await?;
+        Ok(finished.0)
+    }
+
+    /// [`Workshop::run_bundle`] for a job that is made where that may wait, with something else that is given back.
+    pub(crate) async fn run_made<T: Send + 'static>(
+        &self,
+        make: impl FnOnce() -> (BundleJob, T) + Send + 'static,
+        compiler: &Path,
+        content: impl Fn(&Digest) -> io::Result<Option<Vec<u8>>> + Send + 'static,
+        cancelled: impl Future,
+    ) -> Result<(Finished, T), JobError> {
         let started = Instant::now();
         let shared = Arc::clone(&self.shared);
         let compiler = compiler.to_owned();
-        let prepared = blocking(move || prepare_bundle(&shared, &job, &compiler, &content)).await?;
-        self.finish(started, prepared, cancelled).await
+        let prepare = move || {
+            let (job, with) = make();
+            let prepared = prepare_bundle(&shared, &job, &compiler, &content)?;
+            Ok((prepared, with))
+        };
+        let (prepared, with) = blocking(prepare).await?;
+        Ok((self.finish(started, prepared, cancelled).await?, with))
     }
 
     /// Waits for a compiler and reads what it left.

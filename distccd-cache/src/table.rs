@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use protocol::bundle::entry::Entry;
+use protocol::bundle::entry::{Content, Entry};
 use protocol::bundle::indices::Indices;
 use protocol::bundle::table::{Link, TableId, next_link};
 use tokio::sync::Mutex as AsyncMutex;
@@ -36,6 +36,8 @@ struct Rows {
     entries: Vec<Arc<Entry>>,
     /// The link behind each entry.
     links: Vec<Link>,
+    /// The first entry that is a symbolic link.
+    first_link: Option<u32>,
 }
 
 impl Table {
@@ -90,6 +92,27 @@ impl Table {
             let known = |index: u32| Some((index, Arc::clone(rows.entries.get(index as usize)?)));
             indices.filter_map(known).collect()
         })
+    }
+
+    /// The entries of some indices that `asks` for, looked at in place; those that are not known are left out. `asks` is short: nobody extends the table meanwhile.
+    #[must_use]
+    pub(crate) fn which(
+        &self,
+        indices: impl Iterator<Item = u32>,
+        asks: impl Fn(u32, &Entry) -> bool,
+    ) -> Vec<Arc<Entry>> {
+        self.read(|rows| {
+            let known =
+                indices.filter_map(|index| Some((index, rows.entries.get(index as usize)?)));
+            let asked = known.filter(|(index, entry)| asks(*index, entry));
+            asked.map(|(_, entry)| Arc::clone(entry)).collect()
+        })
+    }
+
+    /// Whether one of so many first entries is a link.
+    #[must_use]
+    pub(crate) fn has_link(&self, length: u32) -> bool {
+        self.read(|rows| rows.first_link.is_some_and(|index| index < length))
     }
 
     /// The indices of all entries in the order of their paths; of two with one path the earlier one first.
@@ -164,6 +187,10 @@ impl Table {
         for entry in entries {
             link = next_link(&link, &entry);
             rows.links.push(link);
+            if matches!(entry.content, Content::Link(_)) {
+                let index = rows.entries.len() as u32;
+                rows.first_link.get_or_insert(index);
+            }
             rows.entries.push(Arc::new(entry));
         }
     }

@@ -9,7 +9,7 @@ use protocol::request::Request;
 use protocol::wait_status::WaitStatus;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
-use crate::bundle;
+use crate::bundle::compilers::Asked;
 use crate::command::source_name;
 use crate::failure::{Cached, Done, Failure, ending_of};
 use crate::house::House;
@@ -66,11 +66,8 @@ impl Task {
             let finished = self.compile(house, peer, reader).await?;
             return self.give(house, peer, finished, None, writer).await;
         };
-        let asked = bundle::compilers::identify(house, &shelf, &self.request.argv, &self.compiler);
-        let ((plan, begun), identity) = match asked.await? {
-            Ok(identity) => (self.plan(house, &results, &identity).await?, Some(identity)),
-            Err(why) => ((Plan::Not(why), None), None),
-        };
+        let asked = Asked::new(house, &shelf, self.compiler.clone());
+        let (identity, plan, begun) = self.plan(house, &results, asked).await?;
         let flight = match (&plan, begun) {
             (Plan::Keep(named), Some(begun)) => tokio::select! {
                 entrance = results.enter(named, begun) => match entrance {
@@ -178,21 +175,23 @@ impl Task {
         }
     }
 
-    /// What is to become of the result, and a first look for it.
+    /// Who the compiler is, what is to become of the result, and a first look for it.
     async fn plan(
         &self,
         house: &House,
         results: &Arc<Results>,
-        identity: &Arc<Identity>,
-    ) -> Result<(Plan, Option<Begun>), Failure> {
-        let (task, identity) = (self.clone(), Arc::clone(identity));
+        asked: Asked,
+    ) -> Result<(Option<Arc<Identity>>, Plan, Option<Begun>), Failure> {
+        let task = self.clone();
         let (results, workshop) = (Arc::clone(results), house.settings.workshop.clone());
-        off_thread(move || {
-            let plan = task
-                .requested(&results, &identity)
-                .plan(&results, &workshop);
-            let begun = results.begin(&plan);
-            (plan, begun)
+        off_thread(move || match asked.identify(&task.request.argv) {
+            Ok(identity) => {
+                let requested = task.requested(&results, &identity);
+                let plan = requested.plan(&results, &workshop);
+                let begun = results.begin(&plan);
+                (Some(identity), plan, begun)
+            }
+            Err(why) => (None, Plan::Not(why), None),
         })
         .await
     }

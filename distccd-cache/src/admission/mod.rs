@@ -24,8 +24,11 @@ use queue::Queue;
 /// How often the memory is looked at again while compiles are held back.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// How long a look at the memory is true.
+/// How long a look at the memory is true, where there is not much more than is needed.
 const LOOK_LASTS: Duration = Duration::from_millis(100);
+
+/// As many times as much memory as is needed is plenty, and a look at that is true for ten times as long: compiles take longer to use it up.
+const PLENTY: u64 = 4;
 
 /// How long a compile takes to use what it will use, about: until then it is counted with what compiles used before.
 const YOUNG: Duration = Duration::from_secs(2);
@@ -319,11 +322,6 @@ impl Admission {
             return true;
         }
         let now = Instant::now();
-        let reading = match state.last_look {
-            Some((then, reading)) if now.duration_since(then) < self.look_lasts => reading,
-            _ => (self.look)(),
-        };
-        state.last_look = Some((now, reading));
         while state
             .young
             .front()
@@ -338,6 +336,22 @@ impl Admission {
             false => self.rules.reserve,
         };
         let wanted = wanted.saturating_add(expected);
+        let is_plenty = |reading: &Reading| {
+            let plenty = wanted.saturating_mul(PLENTY);
+            reading.stalled == 0.0 && reading.available.is_some_and(|there| there >= plenty)
+        };
+        let lasts = |reading: &Reading| match is_plenty(reading) {
+            true => self.look_lasts * 10,
+            false => self.look_lasts,
+        };
+        let reading = match state.last_look {
+            Some((then, reading)) if now.duration_since(then) < lasts(&reading) => reading,
+            _ => {
+                let reading = (self.look)();
+                state.last_look = Some((now, reading));
+                reading
+            }
+        };
         let is_short = reading.stalled >= STALLED
             || reading
                 .available

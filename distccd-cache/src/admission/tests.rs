@@ -246,6 +246,33 @@ async fn compiles_that_have_just_started_count_with_what_others_used() {
     assert_eq!(started.collect::<Vec<_>>().len(), 2);
 }
 
+/// A look was taken for new by each job that used it: a stream of jobs without a pause looked once, and never again.
+#[test]
+fn a_steady_stream_of_jobs_looks_at_the_memory_again() {
+    let looks = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&looks);
+    let look = move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Reading {
+            available: Some(2 * MIB),
+            stalled: 0.0,
+        }
+    };
+    let rules = Rules {
+        slots: 1,
+        queue: 1,
+        reserve: MIB,
+    };
+    let lasts = Duration::from_millis(40);
+    let admission = Admission::with(rules, Box::new(look), lasts);
+    let until = Instant::now() + 5 * lasts;
+    while Instant::now() < until {
+        assert!(Waiting::new(&admission, machine(1)).slot().is_some());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(looks.load(Ordering::Relaxed) > 1);
+}
+
 #[test]
 fn the_reserve_suits_the_machine() {
     for (total, reserve) in [(256, 64), (1024, 128), (16 * 1024, 819), (256 * 1024, 2048)] {

@@ -11,7 +11,7 @@ use protocol::token::Tag;
 use protocol::wait_status::WaitStatus;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::compilers;
+use super::compilers::Candidates;
 use super::exchange::{Exchange, Progress, broken, unsuited};
 use super::frames::Frames;
 use super::work::{Work, contents};
@@ -23,7 +23,7 @@ use crate::job::{Finished, JobError};
 use crate::log::shown;
 use crate::peer::Peer;
 use crate::reply::{log_cost, off_thread, send};
-use crate::results::{Entrance, Flight, Hidden, Kept, Plan};
+use crate::results::{Begun, Entrance, Flight, Hidden, Kept, Plan};
 use crate::roster::Phase;
 use crate::shelf::Shelf;
 use crate::statistics::Ending;
@@ -130,36 +130,37 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
             roster.name(peer, compiler, &source_name(&argv));
         }
         roster.note(peer, Phase::LookUp);
-        let platform = &setting.platform;
-        let (compiler, identity) =
-            compilers::find(self.house, &self.shelf, &argv, platform).await?;
-        if let Some(refusal) = arguments::refused(&argv, settings.sysroot.as_deref()) {
-            return Err(Failure::Arguments(refusal));
-        }
-        self.check_system_headers(&offer, &table).await?;
-        let work = Work {
-            offer,
-            setting,
-            table,
-            argv,
-            compiler,
-            identity,
-        };
-        let Some(results) = self.shelf.results.clone() else {
-            let plan = Plan::Not("results are not kept here (--cache-results)".to_owned());
-            return self.compile(peer, work, plan, None).await;
-        };
-        let (asked, workshop) = (work.clone(), settings.workshop.clone());
-        let kept = Arc::clone(&results);
+        let candidates = Candidates::find(self.house, &self.shelf, &argv, &setting.platform)?;
+        let results = self.shelf.results.clone();
+        let (kept, workshop) = (results.clone(), settings.workshop.clone());
+        let sysroot = settings.sysroot.clone();
         // Before anything is uploaded: what was done before costs its client one round trip.
-        let (plan, begun) = off_thread(move || {
-            let plan = asked.plan(&workshop);
+        let look = move || -> Result<(Work, Plan, Option<Begun>), Failure> {
+            let (compiler, identity) = candidates.choose(&argv)?;
+            if let Some(refusal) = arguments::refused(&argv, sysroot.as_deref()) {
+                return Err(Failure::Arguments(refusal));
+            }
+            let work = Work {
+                offer,
+                setting,
+                table,
+                argv,
+                compiler,
+                identity,
+                used: Arc::default(),
+            };
+            let Some(kept) = kept else {
+                let why = "results are not kept here (--cache-results)".to_owned();
+                return Ok((work, Plan::Not(why), None));
+            };
+            let plan = work.plan(&workshop);
             let begun = kept.begin(&plan);
-            (plan, begun)
-        })
-        .await?;
-        let flight = match (&plan, begun) {
-            (Plan::Keep(named), Some(begun)) => tokio::select! {
+            Ok((work, plan, begun))
+        };
+        let (work, plan, begun) = off_thread(look).await??;
+        self.check_system_headers(&work.offer, &work.table).await?;
+        let flight = match (&plan, begun, results) {
+            (Plan::Keep(named), Some(begun), Some(results)) => tokio::select! {
                 entrance = results.enter(named, begun) => match entrance {
                     Entrance::Hit(kept) => return self.give_again(peer, work, kept).await,
                     Entrance::Miss(flight) => Some(flight),
@@ -195,7 +196,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
         &mut self,
         peer: &Peer,
         mut work: Work,
-        mut plan: Plan,
+        plan: Plan,
         flight: Option<Flight>,
     ) -> Result<Done, Failure> {
         let settings = &self.house.settings;
@@ -206,11 +207,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
         for _ in 0..ATTEMPTS {
             roster.note(peer, Phase::Fetch);
             let pins = self.blobs(&work.offer, &work.table).await?;
-            let (shelf, workshop) = (Arc::clone(&self.shelf), settings.workshop.clone());
-            let (asked, mut planned) = (work.clone(), plan.clone());
-            let look = move || (asked.hidden(&shelf, &workshop, &mut planned), planned);
-            let (hidden, planned) = off_thread(look).await?;
-            plan = planned;
             roster.note(peer, Phase::Wait);
             let mut slot = tokio::select! {
                 slot = admission.enter(peer.machine()) => slot?,
@@ -225,21 +221,22 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
                     () = self.house.stopping() => {}
                 }
             };
-            let finished = settings
-                .workshop
-                .run_bundle(
-                    work.job(hidden.as_ref()),
-                    &work.compiler,
-                    content,
-                    cancelled,
-                )
+            let (shelf, workshop) = (Arc::clone(&self.shelf), settings.workshop.clone());
+            let (asked, mut planned) = (work.clone(), plan.clone());
+            let make = move || {
+                let hidden = asked.hidden(&shelf, &workshop, &mut planned);
+                (asked.job(hidden.as_ref()), (hidden, planned))
+            };
+            let workshop = &settings.workshop;
+            let finished = workshop
+                .run_made(make, &work.compiler, content, cancelled)
                 .await;
-            if let Ok(finished) = &finished {
+            if let Ok((finished, _)) = &finished {
                 slot.used(finished.usage.max_rss_kib << 10);
             }
             drop(slot);
             match finished {
-                Ok(finished) => {
+                Ok((finished, (hidden, plan))) => {
                     let ended = Ended {
                         work,
                         plan,
@@ -256,6 +253,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
                     tracing::info!("{peer}: {} files were evicted meanwhile", digests.len());
                     work.forget(&digests);
                     (_, work.table) = self.terms(&work.offer).await?;
+                    work.used = Arc::default();
                 }
                 Err(error) => return Err(error.into()),
             }

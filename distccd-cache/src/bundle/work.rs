@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use protocol::bundle::block::Codec;
 use protocol::bundle::digest::Digest;
-use protocol::bundle::entry::Content;
+use protocol::bundle::entry::{Content, Entry};
 use protocol::bundle::offer::Offer;
 use protocol::bundle::reply::{BundleReply, Fate, Note};
 use protocol::bundle::setting::Setting;
@@ -20,7 +20,7 @@ use protocol::tree_path::TreePath;
 
 use crate::failure::Cached;
 use crate::job::{BundleJob, Finished};
-use crate::results::{Hidden, Offered, Plan};
+use crate::results::{Hidden, Offered, Plan, used};
 use crate::shelf::Shelf;
 use crate::table::Table;
 use crate::workshop::Workshop;
@@ -37,6 +37,8 @@ pub(super) struct Work {
     pub(super) argv: Vec<Word>,
     pub(super) compiler: PathBuf,
     pub(super) identity: Arc<Identity>,
+    /// What it uses of the table, in the order of the paths; worked out when it is first asked for.
+    pub(super) used: Arc<OnceLock<Vec<Arc<Entry>>>>,
 }
 
 impl Work {
@@ -150,7 +152,13 @@ impl Work {
             environment,
             manifest: &self.offer.manifest,
             table: &self.table,
+            used: self.used(),
         }
+    }
+
+    fn used(&self) -> &[Arc<Entry>] {
+        self.used
+            .get_or_init(|| used(&self.offer.manifest, &self.table))
     }
 
     /// The job's own variables.

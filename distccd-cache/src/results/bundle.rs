@@ -33,6 +33,8 @@ pub(crate) struct Offered<'a> {
     pub(crate) environment: &'a [(OsString, OsString)],
     pub(crate) manifest: &'a Manifest,
     pub(crate) table: &'a Table,
+    /// See [`used`].
+    pub(crate) used: &'a [Arc<Entry>],
 }
 
 impl Offered<'_> {
@@ -58,8 +60,7 @@ impl Offered<'_> {
         workshop: &Workshop,
         then: impl FnOnce(&CommandLine, &Ingredients<'_>) -> T,
     ) -> T {
-        let entries = self.entries();
-        let mut inputs: Vec<Input<'_>> = entries.iter().map(|entry| input(entry)).collect();
+        let mut inputs: Vec<Input<'_>> = self.used.iter().map(|entry| input(entry)).collect();
         let mut own: Vec<Input<'_>> = self.manifest.own.iter().map(input).collect();
         own.sort_by_key(|input| input.path);
         inputs = merged(inputs, own);
@@ -91,9 +92,8 @@ impl Offered<'_> {
         content: impl Fn(&Digest) -> std::io::Result<Option<Vec<u8>>>,
     ) -> Result<Hidden, String> {
         let command = Command::parse(self.argv).map_err(|error| error.to_string())?;
-        let mut contents = Vec::new();
-        let used = self.entries();
-        let used = used.iter().map(|entry| &**entry);
+        let mut contents = Vec::with_capacity(self.used.len() + self.manifest.own.len());
+        let used = self.used.iter().map(|entry| &**entry);
         for entry in self.manifest.own.iter().chain(used) {
             let Content::File { digest, .. } = &entry.content else {
                 continue;
@@ -132,23 +132,22 @@ impl Offered<'_> {
             .chain(system.iter().cloned())
             .collect()
     }
-
-    /// The table's entries that the job uses, in the order of their paths.
-    fn entries(&self) -> Vec<Arc<Entry>> {
-        let order = self.table.in_order();
-        let used = bits(&self.manifest.used, self.table.len());
-        let in_use = |index: &u32| used[*index as usize / 64] & (1 << (index % 64)) != 0;
-        let entries = self.table.entries(order.iter().copied().filter(in_use));
-        entries.into_iter().map(|(_, entry)| entry).collect()
-    }
 }
 
-fn bits(indices: &Indices, length: u32) -> Vec<u64> {
+/// The table's entries that a job uses, in the order of their paths.
+pub(crate) fn used(manifest: &Manifest, table: &Table) -> Vec<Arc<Entry>> {
+    let order = table.in_order();
+    let is_used = marks(&manifest.used, table.len());
+    table.which(order.iter().copied(), |index, _| is_used(index))
+}
+
+/// Whether an index below `length` is in a set, in a few instructions.
+pub(super) fn marks(indices: &Indices, length: u32) -> impl Fn(u32) -> bool + use<> {
     let mut bits = vec![0u64; length as usize / 64 + 1];
     for index in indices.iter().take_while(|index| *index < length) {
         bits[index as usize / 64] |= 1 << (index % 64);
     }
-    bits
+    move |index| bits[index as usize / 64] & (1 << (index % 64)) != 0
 }
 
 fn input(entry: &Entry) -> Input<'_> {

@@ -7,6 +7,7 @@ use protocol::bundle::entry::{Content, Entry};
 use protocol::bundle::manifest::Manifest;
 use protocol::command_line::{CommandLine, SearchKind};
 
+use super::bundle::marks;
 use super::probes::{Names, Probes, hash};
 use crate::table::Table;
 
@@ -89,6 +90,16 @@ fn has_system(line: &CommandLine) -> bool {
 fn ways_to(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     let ends = (1..=path.len()).filter(|&end| end == path.len() || path[end] == b'/');
     ends.map(|end| &path[..end])
+}
+
+/// Some paths and all directories on the ways to them.
+fn ways_of<'a>(paths: impl Iterator<Item = &'a [u8]>) -> HashSet<&'a [u8]> {
+    let mut all = HashSet::new();
+    for path in paths {
+        let mut ways = ways_to(path).rev();
+        while ways.next().is_some_and(|way| all.insert(way)) {}
+    }
+    all
 }
 
 /// The last component of a path.
@@ -214,44 +225,41 @@ impl Wanted {
     ) -> Result<Vec<Vec<u8>>, String> {
         // A name that macros make may be any.
         let finds_all = self.is_computed || !self.wrappers.is_disjoint(&self.calls);
-        let is_first = among.start == 0;
-        let others = table.entries(among);
-        let mut links = others.iter().map(|(_, entry)| &entry.content);
         // What was there before is not looked at again.
-        let links = !is_first || links.any(|content| matches!(content, Content::Link(_)));
-        let used = table.entries(manifest.used.iter());
-        let is_used = |index: u32| index < manifest.length && manifest.used.contains(index);
-        let own = manifest.own.iter().map(|entry| entry.path.as_bytes());
-        let mut stays: HashSet<&[u8]> = HashSet::new();
-        for path in used
-            .iter()
-            .map(|(_, entry)| entry.path.as_bytes())
-            .chain(own)
-            .chain(needed.iter().map(Vec::as_slice))
-        {
-            let mut ways = ways_to(path).rev();
-            while ways.next().is_some_and(|way| stays.insert(way)) {}
-        }
+        let links = among.start > 0 || table.has_link(among.end);
+        let is_used = marks(&manifest.used, manifest.length);
         // Late ones are not shown to a job that was offered before.
         let is_shown = |index: u32, entry: &Entry| match index < manifest.length {
             true => !is_used(index) && !manifest.dead.contains(index),
             false => !entry.late,
         };
+        let leads = |way: &[u8]| self.crossed.contains(base(way));
+        let is_crossed = |path: &[u8]| !self.crossed.is_empty() && ways_to(path).any(leads);
+        let found = table.which(among, |index, entry| {
+            let may_find = || self.may_find(entry, links) || is_crossed(entry.path.as_bytes());
+            is_shown(index, entry) && (finds_all || may_find())
+        });
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
+        let used = table.which(manifest.used.iter(), |_, _| true);
+        let own = manifest.own.iter().map(|entry| entry.path.as_bytes());
+        let stays = ways_of(
+            used.iter()
+                .map(|entry| entry.path.as_bytes())
+                .chain(own)
+                .chain(needed.iter().map(Vec::as_slice)),
+        );
         let mut paths: HashSet<&[u8]> = HashSet::new();
-        for (index, entry) in &others {
-            if !is_shown(*index, entry) {
-                continue;
-            }
+        for entry in &found {
             // The first step on the way that is there for nobody else hides all behind it.
             let path = entry.path.as_bytes();
             let Some(first) = ways_to(path).find(|way| !stays.contains(way)) else {
                 continue;
             };
-            let leads = |way: &[u8]| way.len() < path.len() && self.crossed.contains(base(way));
-            let may_find = finds_all
-                || self.may_find(entry, links)
-                || ways_to(path).any(|way| way.len() >= first.len() && leads(way));
-            if may_find {
+            let mut new =
+                ways_to(path).filter(|way| (first.len()..path.len()).contains(&way.len()));
+            if finds_all || self.may_find(entry, links) || new.any(leads) {
                 paths.insert(first);
             }
             if paths.len() > MOST {

@@ -77,7 +77,13 @@ pub(crate) struct Ingredients<'a> {
 /// Not in it, because results do not depend on it: the order in which a client numbered its files; files of the client that the job does not use; times of
 /// files, except where they tell equal files apart (gcc takes two files for one, in `#import` and after `#pragma once`, when content and time are equal); the
 /// niceness of compilers; who asks.
-pub(crate) fn result_key(ingredients: &Ingredients<'_>, root: Option<&[u8]>) -> Digest {
+///
+/// `twins` are those of the inputs.
+pub(crate) fn result_key(
+    ingredients: &Ingredients<'_>,
+    twins: &Twins<'_>,
+    root: Option<&[u8]>,
+) -> Digest {
     let mut key = Key::new();
     key.number(ingredients.door as u64);
     key.bytes(ingredients.compiler.as_bytes());
@@ -97,7 +103,6 @@ pub(crate) fn result_key(ingredients: &Ingredients<'_>, root: Option<&[u8]>) -> 
     key.list(ingredients.system_directories);
     key.option(ingredients.own_headers.as_ref().map(|digest| &digest.0[..]));
     key.number(ingredients.inputs.len() as u64);
-    let twins = Twins::among(ingredients.inputs);
     for (at, input) in ingredients.inputs.iter().enumerate() {
         key.path(input.path, root);
         match input.what {
@@ -187,10 +192,11 @@ impl Key {
 }
 
 /// Which files of a job have the same content, and which of those the same time.
-struct Twins<'a>(HashMap<&'a Digest, Vec<(i64, usize)>>);
+pub(crate) struct Twins<'a>(HashMap<&'a Digest, Vec<(i64, usize)>>);
 
 impl<'a> Twins<'a> {
-    fn among(inputs: &[Input<'a>]) -> Self {
+    /// Those among a job's inputs.
+    pub(crate) fn among(inputs: &[Input<'a>]) -> Self {
         let mut seen: HashMap<&Digest, usize, RandomState> =
             HashMap::with_capacity_and_hasher(inputs.len(), RandomState::default());
         for input in inputs {
@@ -271,7 +277,7 @@ mod tests {
             inputs,
         };
         change(&mut ingredients);
-        result_key(&ingredients, root)
+        result_key(&ingredients, &Twins::among(ingredients.inputs), root)
     }
 
     #[test]

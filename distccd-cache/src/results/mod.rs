@@ -29,7 +29,7 @@ mod reading;
 // What this server's own headers are, for jobs that are compiled with them.
 mod own_headers;
 
-pub(crate) use bundle::Offered;
+pub(crate) use bundle::{Offered, used};
 pub(crate) use hide::Hidden;
 pub(crate) use plan::{Named, Plan};
 pub(crate) use request::Requested;

@@ -3,7 +3,7 @@
 use protocol::bundle::digest::Digest;
 use protocol::command_line::CommandLine;
 
-use super::key::{Ingredients, result_key};
+use super::key::{Ingredients, Twins, result_key};
 use super::place;
 use super::suitable;
 use crate::job::Finished;
@@ -35,9 +35,11 @@ impl Plan {
         let root = may_move
             .then(|| place::root(ingredients.cwd, line, ingredients.inputs))
             .flatten();
+        let twins = Twins::among(ingredients.inputs);
+        let name = |root| result_key(ingredients, &twins, root);
         Self::Keep(Named {
-            anywhere: root.map(|root| (result_key(ingredients, Some(root)), root.to_vec())),
-            here: result_key(ingredients, None),
+            anywhere: root.map(|root| (name(Some(root)), root.to_vec())),
+            here: name(None),
         })
     }
 }

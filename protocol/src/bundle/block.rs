@@ -5,6 +5,10 @@
 //! ```
 //! The plain length is compared with the reader's cap before a byte is reserved, and with what comes out.
 
+use std::cell::Cell;
+
+use zstd::bulk::Compressor;
+
 use super::number::{Body, put_bytes, put_number};
 use crate::error::WireError;
 
@@ -45,7 +49,7 @@ impl Codec {
         match self {
             Self::None => plain.to_vec(),
             Self::Lzo => crate::lzo::compress(plain),
-            Self::Zstd => zstd::bulk::compress(plain, effort as i32)
+            Self::Zstd => zstd_frame(plain, effort)
                 .expect("compressing into memory of the right size does not fail"),
         }
     }
@@ -68,6 +72,24 @@ impl Codec {
             false => Err(WireError::BadBlock),
         }
     }
+}
+
+thread_local! {
+    /// A compressor's tables are as large as many a plain text: making them anew for each costs more than the text. One for each effort.
+    static COMPRESSORS: [Cell<Option<Compressor<'static>>>; 2] = const { [Cell::new(None), Cell::new(None)] };
+}
+
+fn zstd_frame(plain: &[u8], effort: Effort) -> std::io::Result<Vec<u8>> {
+    COMPRESSORS.with(|kept| {
+        let kept = &kept[usize::from(effort == Effort::Thorough)];
+        let mut compressor = match kept.take() {
+            Some(compressor) => compressor,
+            None => Compressor::new(effort as i32)?,
+        };
+        let frame = compressor.compress(plain);
+        kept.set(Some(compressor));
+        frame
+    })
 }
 
 /// The codecs that a side reads.
