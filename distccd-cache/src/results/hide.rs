@@ -8,7 +8,7 @@ use protocol::bundle::manifest::Manifest;
 use protocol::command_line::{CommandLine, SearchKind};
 
 use super::bundle::marks;
-use super::probes::{Names, Probes, hash};
+use super::probes::{Directories, Names, Probes, hash};
 use crate::table::Table;
 
 /// Files and directories that are hidden at most, some 5 us each; a job from which more would have to be hidden keeps no result.
@@ -40,7 +40,7 @@ impl Hidden {
         if wanted.is_by_macro {
             let defined = std::mem::take(&mut wanted.defined);
             wanted.is_computed |= defined.is_empty();
-            defined.iter().for_each(|name| wanted.add_name(name));
+            defined.iter().for_each(|name| wanted.add_given(name));
         }
         let seen = table.len();
         Ok(Self {
@@ -115,10 +115,7 @@ pub(crate) struct Wanted {
     names: HashSet<Vec<u8>>,
     /// Their last components.
     bases: HashSet<Vec<u8>>,
-    /// All components but the last: a link of such a name may lead to a header.
-    directories: HashSet<Vec<u8>>,
-    /// Those before a `..`: a directory is only looked for to leave it again, or with the header in it.
-    crossed: HashSet<Vec<u8>>,
+    directories: Directories,
     is_computed: bool,
     /// What macros stand for, and whether one of these is included by its macro's name.
     defined: HashSet<Box<[u8]>>,
@@ -136,8 +133,7 @@ impl Wanted {
         let mut wanted = Self {
             names: HashSet::new(),
             bases: HashSet::new(),
-            directories: HashSet::new(),
-            crossed: HashSet::new(),
+            directories: Directories::default(),
             is_computed: false,
             defined: HashSet::new(),
             is_by_macro: false,
@@ -146,7 +142,7 @@ impl Wanted {
             is_unlisted: line.dependencies().user_only && (in_system || has_system(line)),
         };
         for forced in line.forced_includes() {
-            wanted.add_name(forced.file);
+            wanted.add_given(forced.file);
         }
         for given in line.macros() {
             let body = given.text.splitn(2, |&byte| byte == b'=').nth(1);
@@ -162,26 +158,27 @@ impl Wanted {
         self.wrappers
             .extend(probes.wrappers.iter().map(|name| hash(name)));
         self.calls.extend(&probes.calls);
-        self.add_names(&probes.asked, true);
-        self.add_names(&probes.included, self.is_unlisted);
+        self.directories.extend(&probes.directories);
+        self.add_names(&probes.asked);
         if self.is_unlisted {
+            self.add_names(&probes.included);
             self.is_by_macro |= probes.is_by_macro;
             self.defined.extend(probes.defined.iter().cloned());
         }
     }
 
-    fn add_names(&mut self, names: &Names, counts: bool) {
-        self.is_computed |= counts && names.computed;
-        for name in &names.written {
-            match counts {
-                true => self.add_name(name),
-                false => self.add_directories(name),
-            }
-        }
+    fn add_names(&mut self, names: &Names) {
+        self.is_computed |= names.computed;
+        names.written.iter().for_each(|name| self.add_name(name));
+    }
+
+    /// A name that no content has by itself.
+    fn add_given(&mut self, written: &[u8]) {
+        self.directories.add(written);
+        self.add_name(written);
     }
 
     fn add_name(&mut self, written: &[u8]) {
-        self.add_directories(written);
         let parts = written.split(|&byte| byte == b'/');
         let mut name: Vec<&[u8]> = Vec::new();
         for part in parts {
@@ -198,21 +195,6 @@ impl Wanted {
             self.bases.insert(base.to_vec());
         }
         self.names.insert(name.join(&b'/'));
-    }
-
-    fn add_directories(&mut self, written: &[u8]) {
-        let Some(slash) = written.iter().rposition(|&byte| byte == b'/') else {
-            return;
-        };
-        let parts = || written[..slash].split(|&byte| byte == b'/');
-        for part in parts() {
-            if !self.directories.contains(part) {
-                self.directories.insert(part.to_vec());
-            }
-        }
-        if parts().any(|part| part == b"..") {
-            self.crossed.extend(parts().map(<[u8]>::to_vec));
-        }
     }
 
     /// What the job's compiler might find among some entries that the job does not use.
@@ -233,8 +215,9 @@ impl Wanted {
             true => !is_used(index) && !manifest.dead.contains(index),
             false => !entry.late,
         };
-        let leads = |way: &[u8]| self.crossed.contains(base(way));
-        let is_crossed = |path: &[u8]| !self.crossed.is_empty() && ways_to(path).any(leads);
+        let leads = |way: &[u8]| self.directories.crossed.contains(base(way));
+        let is_crossed =
+            |path: &[u8]| !self.directories.crossed.is_empty() && ways_to(path).any(leads);
         let found = table.which(among, |index, entry| {
             let may_find = || self.may_find(entry, links) || is_crossed(entry.path.as_bytes());
             is_shown(index, entry) && (finds_all || may_find())
@@ -276,8 +259,8 @@ impl Wanted {
         let path = entry.path.as_bytes();
         let base = base(path);
         match entry.content {
-            Content::Directory => self.crossed.contains(base),
-            Content::Link(_) => self.directories.contains(base) || self.bases.contains(base),
+            Content::Directory => self.directories.crossed.contains(base),
+            Content::Link(_) => self.directories.named.contains(base) || self.bases.contains(base),
             // A compiler takes it in the place of a header without being asked.
             Content::File { .. } if base.ends_with(b".gch") || base.ends_with(b".pch") => true,
             Content::File { .. } if !self.bases.contains(base) => false,

@@ -4,6 +4,10 @@
 //! that others will get must not rest on that honesty: whatever of the rest might be found under a name that the job's contents look for is hidden from
 //! it. Too many names do no harm, so this reads text, not tokens.
 
+use std::collections::HashSet;
+
+use foldhash::fast::RandomState;
+
 use super::reading;
 
 /// What a content looks for.
@@ -13,6 +17,8 @@ pub(crate) struct Probes {
     pub(crate) asked: Names,
     /// Operands of `#include` and its like.
     pub(crate) included: Names,
+    /// Directories in all these names.
+    pub(crate) directories: Directories,
     /// A `#include` of a macro's name: one of `defined`, in this or in another content.
     pub(crate) is_by_macro: bool,
     /// What macros stand for that may be a header's name.
@@ -34,6 +40,43 @@ pub(crate) struct Names {
     pub(crate) computed: bool,
 }
 
+/// Directories in header names, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Directories {
+    /// All components but the last: a link of such a name may lead to a header.
+    pub(crate) named: HashSet<Box<[u8]>, RandomState>,
+    /// Those in names with a `..`: such a directory is looked for to leave it again, or with the header in it.
+    pub(crate) crossed: HashSet<Box<[u8]>, RandomState>,
+}
+
+impl Directories {
+    /// Adds those of one name.
+    pub(crate) fn add(&mut self, written: &[u8]) {
+        let Some(slash) = memchr::memrchr(b'/', written) else {
+            return;
+        };
+        let parts = || written[..slash].split(|&byte| byte == b'/');
+        add(&mut self.named, parts());
+        if parts().any(|part| part == b"..") {
+            add(&mut self.crossed, parts());
+        }
+    }
+
+    /// Adds another list.
+    pub(crate) fn extend(&mut self, other: &Self) {
+        add(&mut self.named, other.named.iter().map(|name| &**name));
+        add(&mut self.crossed, other.crossed.iter().map(|name| &**name));
+    }
+}
+
+fn add<'a>(set: &mut HashSet<Box<[u8]>, RandomState>, names: impl Iterator<Item = &'a [u8]>) {
+    for name in names {
+        if !set.contains(name) {
+            set.insert(name.into());
+        }
+    }
+}
+
 impl Probes {
     /// Reads a text whose continued lines are joined. Takes a time that the text's length bounds, whatever is in it.
     pub(crate) fn of(text: &[u8]) -> Self {
@@ -50,6 +93,9 @@ impl Probes {
             names.written.sort_unstable();
             names.written.dedup();
             names.written.shrink_to_fit();
+            for name in &names.written {
+                probes.directories.add(name);
+            }
         }
         probes
     }
@@ -66,7 +112,9 @@ impl Probes {
             &self.defined,
             &self.wrappers,
         ];
-        let names = names.into_iter().flatten();
+        let Directories { named, crossed } = &self.directories;
+        let directories = named.iter().chain(crossed);
+        let names = names.into_iter().flatten().chain(directories);
         let names: usize = names.map(|name| EACH + name.len()).sum();
         size_of::<Self>() + names + size_of_val(&*self.calls)
     }
