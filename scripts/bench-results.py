@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """bench-results.py: real projects built again and again on a server that keeps results: what hits, what a hit costs, and whether it is right.
 
-  PROGRAMS=target/release scripts/bench-results.py [--elsewhere] [--ways ours,plain,pump,ccache] [--flags WORDS] [--units N] [NAME...]
+  PROGRAMS=target/release scripts/bench-results.py [--elsewhere [--as USER]] [--ways ours,plain,pump,ccache] [--flags WORDS] [--units N] [NAME...]
 
 NAME is redis, sqlite3, fmtlib, abseil or linux-tiny (default: redis, fmtlib, linux-tiny). Each project is built locally once; then twice through each way (`second`:
 after all objects are gone and all sources touched), all ways on servers of their own. Every output is compared with the local build's.
@@ -10,10 +10,10 @@ after all objects are gone and all sources touched), all ways on servers of thei
   pump    stock's client in pump mode, with our include server, to our server        ccache  Debian's ccache, no server at all
 
 --elsewhere   builds a copy of the project in another directory, too, on the server that `ours` has filled; its truth is a local build there, and no output may
-              name the first directory
+              name the first directory. With --as (wants root) that build is another user's
   hits        jobs that the server answered with the result of an earlier compile (ccache: its own count), of all compiles
   client      CPU ms/TU of all that the build starts here; server: CPU ms/job of the daemon and its children outside the compiler
-  wall        ms/TU, --jobs at a time
+  wall        ms/TU, --jobs at a time; session: ms for its start and end, that of this benchmark's runner (a Python) included
 A wrong output, or a second build that does not hit throughout, is exit status 1.
 """
 import argparse
@@ -30,7 +30,7 @@ import ways
 from link import Loopback
 from projects import Project
 
-HEAD = "project | way | build | TUs | hits | up kB | wall ms/TU | client ms/TU | server ms/job | same".split(" | ")
+HEAD = "project | way | build | TUs | hits | up kB | wall ms/TU | session ms | client ms/TU | server ms/job | same".split(" | ")
 # Ends by itself when the build has ended: its standard input is closed then.
 OUR_INCLUDE_SERVER = """
 "$PROGRAMS/include-server" --foreground --port "$STATE/socket" & server=$!
@@ -114,18 +114,20 @@ class Bench:
             for which in ("first", "second"):
                 self.once(project, way, which, server, state, must_hit=which == "second")
             if elsewhere and isinstance(way, ways.Ours):
-                self.once(elsewhere, way, "elsewhere", server, state + "-elsewhere", must_hit=False)
+                self.once(elsewhere, way, "elsewhere", server, state + "-elsewhere", must_hit=False, user=self.arguments.user)
                 self.look_for(project.place, elsewhere)
         finally:
             if server:
                 server.close()
 
-    def once(self, project, way, which, server, state, must_hit):
+    def once(self, project, way, which, server, state, must_hit, user=None):
         project.forget_outputs()
         project.touch_sources()
         count = lambda: int(server.statistics().get("dcc_cache_hits", 0)) if server else way.hits(state)
         before = count()
-        made = ways.build(way, project, state, Loopback(), self.arguments.jobs, server)
+        if user:
+            subprocess.run(["chown", "-R", user, project.place], check=True)
+        made = ways.build(way, project, state, Loopback(), self.arguments.jobs, server, user)
         hits, units = count() - before, len(project.commands)
         whole = isinstance(way, ways.Ours)
         same, compared, wrong = project.wrong(objects_only=not whole)
@@ -144,7 +146,8 @@ class Bench:
                 print(f"bench-results: {project.name}, {way.name}, so far: {number} not kept: {reason}", file=sys.stderr)
         sent = max(1, units - at_home)
         row([
-            project.name, way.name, which, units, f"{hits}/{units - at_home}", f"{made.up / 1e3:.0f}", f"{made.elapsed * 1e3 / units:.1f}",
+            project.name, way.name, which, units, f"{hits}/{units - at_home}", f"{made.up / 1e3:.0f}", f"{made.jobs_elapsed * 1e3 / units:.1f}",
+            f"{(made.elapsed - made.jobs_elapsed) * 1e3:.0f}",
             f"{made.client_cpu * 1e3 / units:.2f}", f"{made.server_cpu * 1e3 / sent:.2f} + {made.before_exec * 1e3 / sent:.2f}", f"{same}/{compared}",
         ])
 
@@ -175,6 +178,7 @@ def copy_of(project, work):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--elsewhere", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--as", dest="user", metavar="USER", help=argparse.SUPPRESS)
     parser.add_argument("--ways", default="ours,plain,pump,ccache", metavar="WAYS")
     parser.add_argument("--flags", default="-O0", metavar="WORDS", help="go to the end of every compile but the kernel's")
     parser.add_argument("--jobs", type=int, default=4, metavar="N")

@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 use support::{Client, Daemon, IncludeServer, Maker, run, scratch, write_tree};
 
 /// Trials when nobody says how many: enough to come by every kind of change.
@@ -73,6 +74,16 @@ const PLACES: [&str; 8] = [
     "common.h",
 ];
 
+/// Those that are installed.
+fn compilers() -> &'static [&'static str] {
+    static INSTALLED: LazyLock<Vec<&str>> = LazyLock::new(|| {
+        let mut all = vec!["gcc", "g++", "cc", "clang-19"];
+        all.retain(|name| Path::new("/usr/bin").join(name).exists());
+        all
+    });
+    &INSTALLED
+}
+
 /// One copy of the project.
 struct Copy {
     root: PathBuf,
@@ -127,7 +138,7 @@ impl Copy {
                 "the order of the options".to_owned()
             }
             4 => {
-                self.compiler = *self.dice.one(&["gcc", "g++", "cc"]);
+                self.compiler = *self.dice.one(compilers());
                 format!("compiler {}", self.compiler)
             }
             5 => {

@@ -191,6 +191,8 @@ class Build:
     def __init__(self, result, inner, units):
         self.status, self.elapsed, self.left = result["status"], result["elapsed"], result["left"]
         self.jobs, self.units = inner["jobs"], units
+        # Without the session's start and end.
+        self.jobs_elapsed = inner["elapsed"]
         # The list's runner stands for make, which is not what is measured.
         self.client_cpu = result["cpu"] - inner["own"]
         self.server_cpu = self.before_exec = 0.0
@@ -299,8 +301,8 @@ def run_group(words, environment):
         raise
 
 
-def build(way, project, state, place, jobs, server=None):
-    """Runs the project's commands through the way; `state` is the client's own directory, which a second build finds again."""
+def build(way, project, state, place, jobs, server=None, user=None):
+    """Runs the project's commands through the way; `state` is the client's own directory, which a second build finds again. `user` is a name, if not the caller's."""
     os.makedirs(os.path.join(state, "home"), exist_ok=True)
     home, outer, inner = (os.path.join(state, name) for name in ("home", "outer.json", "inner.json"))
     environment = {**clean_environment(), "HOME": home, "DISTCC_DIR": f"{home}/.distcc", "DISTCC_BACKOFF_PERIOD": "0"}
@@ -310,8 +312,14 @@ def build(way, project, state, place, jobs, server=None):
         environment["DISTCC_HOSTS"] = f"{place.address}:{server.proxied}/{jobs}{way.host_options}"
         before, cpu_before, exec_before = server.counted(), server.cpu_seconds(), server.before_exec()
     session = os.path.join(HERE, "session.py")
-    words = [*place.client, sys.executable, session, "account", outer, *way.wrapper]
-    words += [sys.executable, session, "jobs", inner, str(jobs), project.file, *way.prefix]
+    # Another user may not run an interpreter that is in this one's home.
+    python, become = sys.executable, []
+    if user:
+        python, account = "/usr/bin/python3", pwd.getpwnam(user)
+        become = ["setpriv", f"--reuid={user}", f"--regid={account.pw_gid}", "--clear-groups"]
+        subprocess.run(["chown", "-R", f"{user}:{account.pw_gid}", state], check=True)
+    words = [*place.client, *become, python, session, "account", outer, *way.wrapper]
+    words += [python, session, "jobs", inner, str(jobs), project.file, *way.prefix]
     out, err = run_group(words, environment)
     try:
         with open(outer) as file, open(inner) as more:
