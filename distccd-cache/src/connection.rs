@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use protocol::exit_code::ExitCode;
 use protocol::reply::Reply;
-use protocol::request::Request;
+use protocol::request::Head;
 use protocol::token::Tag;
 use protocol::wait_status::WaitStatus;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -122,43 +122,44 @@ where
         () = house.finishing() => return Err(Failure::Stopping),
     };
     let Received {
-        request,
+        head,
+        wire,
         digest,
         memory: _memory,
     } = received;
-    tracing::debug!("{peer}: {}", shown_command(&request));
-    let compiler = match settings.whitelist.admit(&request.argv[0]) {
+    tracing::debug!("{peer}: {}", shown_command(&head));
+    let compiler = match settings.whitelist.admit(&head.argv[0]) {
         Ok(compiler) => compiler,
         Err(refusal @ CompilerRefusal::NotInstalled(_)) => {
             tracing::error!("{peer}: {refusal}");
-            let reply = not_installed(&request, &refusal);
+            let reply = not_installed(&head, &refusal);
             let status = reply.status;
             send(house, peer, reply.encode(), writer).await;
             return Ok(Done {
                 ending: Ending::CompileError,
                 status,
-                compiler: shown(&request.argv[0]),
+                compiler: shown(&head.argv[0]),
                 source: String::new(),
                 cache: Cached::Unasked,
             });
         }
         Err(refusal) => return Err(refusal.into()),
     };
-    if let Some(refusal) = arguments::refused(&request.argv, settings.sysroot.as_deref()) {
+    if let Some(refusal) = arguments::refused(&head.argv, settings.sysroot.as_deref()) {
         return Err(Failure::Arguments(refusal));
     }
 
-    let source = source_name(&request.argv);
-    house.roster.name(peer, &request.argv[0], &source);
-    Task::new(request, digest, compiler)
+    let source = source_name(&head.argv);
+    house.roster.name(peer, &head.argv[0], &source);
+    Task::new(head, wire, digest, compiler)
         .serve(house, peer, reader, writer)
         .await
 }
 
 /// The reply to a client whose compiler is allowed here but not installed.
-fn not_installed(request: &Request, refusal: &CompilerRefusal) -> Reply {
+fn not_installed(head: &Head, refusal: &CompilerRefusal) -> Reply {
     Reply {
-        version: request.version,
+        version: head.version,
         status: WaitStatus::exited(ExitCode::CompilerMissing.code()),
         stderr: format!("distccd[{}] ERROR: {refusal}\n", std::process::id()).into_bytes(),
         stdout: Vec::new(),
@@ -167,9 +168,8 @@ fn not_installed(request: &Request, refusal: &CompilerRefusal) -> Reply {
     }
 }
 
-fn shown_command(request: &Request) -> String {
-    request
-        .argv
+fn shown_command(head: &Head) -> String {
+    head.argv
         .iter()
         .map(|word| shown(word))
         .collect::<Vec<_>>()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use protocol::bundle::digest::Digest;
 use protocol::error::WireError;
 use protocol::limits::Limits;
-use protocol::request::{Request, RequestDecoder};
+use protocol::request::{Head, Request, RequestDecoder, RequestSkimmer};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -19,6 +19,9 @@ const PERMITS_AT_A_TIME: u64 = 256;
 
 /// Bytes read at a time.
 pub(crate) const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Bytes of a request that are kept in one piece: what permits at a time are for.
+const PIECE_BYTES: usize = 256 * 1024;
 
 /// Bytes a second that a peer must reach on average after its first silence of `io_timeout`; far below a modem's, and
 /// enough that nobody can hold a connection for ever with a byte now and then.
@@ -127,16 +130,20 @@ pub(crate) async fn read_more<R: AsyncRead + Unpin>(
     received: u64,
     io_timeout: Duration,
 ) -> Result<usize, ReceiveError> {
+    bytes.reserve(BUFFER_BYTES);
+    read_into(reader, bytes, start, received, io_timeout).await
+}
+
+/// The same, as much as there is room for without a larger allocation.
+async fn read_into<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    bytes: &mut Vec<u8>,
+    start: Instant,
+    received: u64,
+    io_timeout: Duration,
+) -> Result<usize, ReceiveError> {
     let latest = deadline(start, io_timeout, received).min(Instant::now() + io_timeout);
-    let old = bytes.len();
-    bytes.resize(old + BUFFER_BYTES, 0);
-    let read = timeout_at(latest, reader.read(&mut bytes[old..])).await;
-    let count = match &read {
-        Ok(Ok(count)) => *count,
-        _ => 0,
-    };
-    bytes.truncate(old + count);
-    match read {
+    match timeout_at(latest, reader.read_buf(bytes)).await {
         Err(_) => Err(ReceiveError::TooSlow {
             received,
             after: start.elapsed(),
@@ -145,10 +152,33 @@ pub(crate) async fn read_more<R: AsyncRead + Unpin>(
     }
 }
 
+/// A request as it came. A job that was done before never needs its files.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    /// Its bytes, in order.
+    pieces: Vec<Vec<u8>>,
+    limits: Limits,
+}
+
+impl Wire {
+    /// The request. No more memory is in use meanwhile than for the larger of both and a piece.
+    ///
+    /// # Errors
+    /// See [`WireError`].
+    pub(crate) fn decode(self) -> Result<Request, WireError> {
+        let mut decoder = RequestDecoder::new(self.limits);
+        for piece in self.pieces {
+            decoder.feed(&piece)?;
+        }
+        decoder.finish()
+    }
+}
+
 /// A request that has come.
 #[derive(Debug)]
 pub(crate) struct Received<'budget> {
-    pub(crate) request: Request,
+    pub(crate) head: Head,
+    pub(crate) wire: Wire,
     /// Of all its bytes, in one go: several times as fast as file by file.
     pub(crate) digest: Digest,
     /// For its memory; to be kept as long as the request.
@@ -158,35 +188,48 @@ pub(crate) struct Received<'budget> {
 /// Reads a request to its end, of which `bytes` came already.
 pub(crate) async fn request<'budget, R: AsyncRead + Unpin>(
     reader: &mut R,
-    mut bytes: Vec<u8>,
+    first: Vec<u8>,
     limits: Limits,
     budget: &'budget Budget,
     io_timeout: Duration,
 ) -> Result<Received<'budget>, ReceiveError> {
     let start = Instant::now();
-    let mut decoder = RequestDecoder::new(limits);
+    let mut skimmer = RequestSkimmer::new(limits);
     let mut hasher = blake3::Hasher::new();
-    let mut received = bytes.len() as u64;
     let mut held = budget.hold(0, io_timeout).await?;
+    let mut received = first.len() as u64;
+    let mut pieces = vec![first];
+    let mut new = 0;
     loop {
-        hasher.update(&bytes);
-        let used = decoder.feed(&bytes)?;
-        if used < bytes.len() {
-            return Err(WireError::TrailingBytes(bytes.len() - used).into());
+        if let Some(bytes) = pieces.last().map(|piece| &piece[new..]) {
+            hasher.update(bytes);
+            let used = skimmer.feed(bytes)?;
+            if used < bytes.len() {
+                return Err(WireError::TrailingBytes(bytes.len() - used).into());
+            }
         }
-        if decoder.is_complete() {
+        if skimmer.is_complete() {
             return Ok(Received {
-                request: decoder.finish()?,
+                head: skimmer.finish()?,
+                wire: Wire { pieces, limits },
                 digest: Digest(*hasher.finalize().as_bytes()),
                 memory: held,
             });
         }
-        bytes.clear();
-        let wanted = received + BUFFER_BYTES as u64;
+        let mut piece = match pieces.pop() {
+            Some(piece) if piece.len() < piece.capacity() => piece,
+            full => {
+                pieces.extend(full);
+                Vec::with_capacity(PIECE_BYTES)
+            }
+        };
+        new = piece.len();
+        let wanted = received + (piece.capacity() - new) as u64;
         budget.extend(&mut held, wanted, io_timeout).await?;
-        let count = read_more(reader, &mut bytes, start, received, io_timeout).await?;
+        let count = read_into(reader, &mut piece, start, received, io_timeout).await?;
+        pieces.push(piece);
         if count == 0 {
-            return Err(match decoder.finish() {
+            return Err(match skimmer.finish() {
                 Err(error) => error.into(),
                 Ok(_) => WireError::Truncated {
                     expected: "a request",
@@ -219,8 +262,10 @@ mod tests {
     async fn receive(bytes: &[u8], budget: &Budget) -> Result<Request, ReceiveError> {
         let mut reader = bytes;
         let first = first_bytes(&mut reader, SECOND).await?;
-        let received = request(&mut reader, first, Limits::DEFAULT, budget, SECOND).await;
-        received.map(|received| received.request)
+        let received = request(&mut reader, first, Limits::DEFAULT, budget, SECOND).await?;
+        let request = received.wire.decode()?;
+        assert_eq!(request.argv, received.head.argv);
+        Ok(request)
     }
 
     #[tokio::test]

@@ -1,11 +1,12 @@
 //! A job of stock's protocols that was received and may run: looked for among the results, compiled, kept, answered. Owns the order of these steps.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use protocol::bundle::digest::Digest;
+use protocol::error::WireError;
 use protocol::identity::Identity;
-use protocol::request::Request;
+use protocol::request::{Head, Request};
 use protocol::wait_status::WaitStatus;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
@@ -16,8 +17,11 @@ use crate::house::House;
 use crate::job::Finished;
 use crate::log::shown;
 use crate::peer::Peer;
+use crate::receive::{ReceiveError, Wire};
 use crate::reply::{log_cost, off_thread, send};
-use crate::results::{Begun, Entrance, Flight, Kept, Named, Plan, Requested, Results};
+use crate::results::{
+    Begun, Entrance, Files, Flight, Kept, Named, Plan, Requested, Results, digests_of,
+};
 use crate::roster::Phase;
 use crate::shelf::Shelf;
 use crate::statistics::Ending;
@@ -26,23 +30,79 @@ use crate::workshop::Workshop;
 /// See the module's text.
 #[derive(Clone)]
 pub(crate) struct Task {
-    request: Arc<Request>,
+    head: Arc<Head>,
+    sent: Arc<Mutex<Sent>>,
     /// The program that the whitelist allowed.
     compiler: PathBuf,
     /// Of the whole request.
     digest: Digest,
+}
+
+/// What came.
+enum Sent {
+    Wire(Wire),
+    Decoded(Arc<Decoded>),
+    Refused(WireError),
+}
+
+/// A request of which somebody wanted the files.
+struct Decoded {
+    request: Arc<Request>,
     /// Digests of what was sent, once somebody asked for them.
-    digests: Arc<OnceLock<Arc<[Digest]>>>,
+    digests: OnceLock<Vec<Digest>>,
+}
+
+impl Decoded {
+    fn files(&self) -> Files<'_> {
+        Files {
+            request: &self.request,
+            digests: self.digests.get_or_init(|| digests_of(&self.request)),
+        }
+    }
 }
 
 impl Task {
     /// A task that may run.
-    pub(crate) fn new(request: Request, digest: Digest, compiler: PathBuf) -> Self {
+    pub(crate) fn new(head: Head, wire: Wire, digest: Digest, compiler: PathBuf) -> Self {
         Self {
-            request: Arc::new(request),
+            head: Arc::new(head),
+            sent: Arc::new(Mutex::new(Sent::Wire(wire))),
             compiler,
             digest,
-            digests: Arc::default(),
+        }
+    }
+
+    /// The whole request, if somebody wanted it.
+    fn decoded_before(&self) -> Option<Arc<Decoded>> {
+        match &*self.sent.lock().unwrap_or_else(PoisonError::into_inner) {
+            Sent::Decoded(decoded) => Some(Arc::clone(decoded)),
+            Sent::Wire(_) | Sent::Refused(_) => None,
+        }
+    }
+
+    /// The whole request. Takes its time the first time.
+    fn decoded(&self) -> Result<Arc<Decoded>, WireError> {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        // Until it is decoded; whoever panics in between leaves this.
+        let missing = WireError::Truncated {
+            expected: "a request",
+        };
+        *sent = match std::mem::replace(&mut *sent, Sent::Refused(missing)) {
+            Sent::Wire(wire) => match wire.decode() {
+                Ok(request) => Sent::Decoded(Arc::new(Decoded {
+                    request: Arc::new(request),
+                    digests: OnceLock::new(),
+                })),
+                Err(error) => Sent::Refused(error),
+            },
+            known => known,
+        };
+        match &*sent {
+            Sent::Decoded(decoded) => Ok(Arc::clone(decoded)),
+            Sent::Refused(error) => Err(error.clone()),
+            Sent::Wire(_) => Err(WireError::Truncated {
+                expected: "a request",
+            }),
         }
     }
 
@@ -113,7 +173,15 @@ impl Task {
             }
         };
         let workshop = &house.settings.workshop;
-        let request = Arc::clone(&self.request);
+        let decoded = match self.decoded_before() {
+            Some(decoded) => decoded,
+            None => {
+                let task = self.clone();
+                let decoded = off_thread(move || task.decoded()).await?;
+                decoded.map_err(ReceiveError::from)?
+            }
+        };
+        let request = Arc::clone(&decoded.request);
         let finished = workshop.run(request, &self.compiler, cancelled).await?;
         slot.used(finished.usage.max_rss_kib << 10);
         drop(slot);
@@ -151,7 +219,7 @@ impl Task {
         Ok(Done {
             ending,
             status,
-            compiler: shown(&self.request.argv[0]),
+            compiler: shown(&self.head.argv[0]),
             source,
             cache,
         })
@@ -169,8 +237,8 @@ impl Task {
         Done {
             ending: Ending::CompileOk,
             status: WaitStatus::SUCCESS,
-            compiler: shown(&self.request.argv[0]),
-            source: source_name(&self.request.argv),
+            compiler: shown(&self.head.argv[0]),
+            source: source_name(&self.head.argv),
             cache: Cached::Hit,
         }
     }
@@ -184,25 +252,39 @@ impl Task {
     ) -> Result<(Option<Arc<Identity>>, Plan, Option<Begun>), Failure> {
         let task = self.clone();
         let (results, workshop) = (Arc::clone(results), house.settings.workshop.clone());
-        off_thread(move || match asked.identify(&task.request.argv) {
-            Ok(identity) => {
-                let requested = task.requested(&results, &identity);
-                let plan = requested.plan(&results, &workshop);
-                let begun = results.begin(&plan);
-                (Some(identity), plan, begun)
-            }
-            Err(why) => (None, Plan::Not(why), None),
-        })
-        .await
+        let planned = off_thread(move || {
+            let identity = match asked.identify(&task.head.argv) {
+                Ok(identity) => identity,
+                Err(why) => return Ok((None, Plan::Not(why), None)),
+            };
+            let plan = task.planned(&results, &identity, &workshop)?;
+            let begun = results.begin(&plan);
+            Ok((Some(identity), plan, begun))
+        });
+        let planned: Result<_, WireError> = planned.await?;
+        Ok(planned.map_err(ReceiveError::from)?)
     }
 
-    fn requested<'a>(&'a self, results: &Results, identity: &'a Identity) -> Requested<'a> {
-        let digests = || results.sent.digests(&self.digest, &self.request);
+    /// What is to become of the result.
+    fn planned(
+        &self,
+        results: &Results,
+        identity: &Identity,
+        workshop: &Workshop,
+    ) -> Result<Plan, WireError> {
+        let requested = self.requested(identity);
+        let known = results.sent.known(&self.digest, || {
+            let decoded = self.decoded();
+            decoded.map(|decoded| requested.known(&decoded.files(), workshop))
+        })?;
+        Ok(requested.plan(results, workshop, &known))
+    }
+
+    fn requested<'a>(&'a self, identity: &'a Identity) -> Requested<'a> {
         Requested {
             compiler: &self.compiler,
             identity,
-            request: &self.request,
-            digests: self.digests.get_or_init(digests),
+            head: &self.head,
         }
     }
 
@@ -217,12 +299,12 @@ impl Task {
         let results = &keeping.results;
         let kept = match (&keeping.plan, &keeping.identity) {
             (Plan::Keep(named), Some(identity)) => {
-                let requested = self.requested(results, identity);
-                self.may_keep(&requested, results, workshop, named, finished)
-                    .map(|()| {
-                        results.keep(&named.for_result(finished), reply);
-                        requested.explain(results, workshop)
-                    })
+                let may = self.may_keep(identity, results, workshop, named, finished);
+                may.map(|decoded| {
+                    results.keep(&named.for_result(finished), reply);
+                    let requested = self.requested(identity);
+                    requested.explain(results, workshop, &decoded.files())
+                })
             }
             (Plan::Not(reason), _) => Err(reason.clone()),
             (Plan::Keep(_), None) => Err("it is not known who the compiler is".to_owned()),
@@ -233,24 +315,26 @@ impl Task {
         kept.map_or_else(Cached::Not, Cached::Kept)
     }
 
-    /// Whether a result is one for everybody who asks for the same.
+    /// Whether a result is one for everybody who asks for the same; the files from which it was made.
     fn may_keep(
         &self,
-        requested: &Requested<'_>,
+        identity: &Identity,
         results: &Results,
         workshop: &Workshop,
         named: &Named,
         finished: &Finished,
-    ) -> Result<(), String> {
+    ) -> Result<Arc<Decoded>, String> {
         finished.is_fit_to_keep(workshop)?;
         let limit = usize::try_from(workshop.limits().tree_bytes).unwrap_or(usize::MAX);
-        let unpack = |wire: &[u8]| self.request.version.unpack(wire.to_vec(), limit).ok();
-        if let Some(doubt) = requested.doubt(results, &finished.own_reads, unpack) {
+        let unpack = |wire: &[u8]| self.head.version.unpack(wire.to_vec(), limit).ok();
+        let decoded = self.decoded().map_err(|error| error.to_string())?;
+        let files = decoded.files();
+        if let Some(doubt) = files.doubt(results, &finished.own_reads, unpack) {
             return Err(doubt);
         }
         // This server's headers may have changed while it compiled.
-        match requested.plan(results, workshop) {
-            Plan::Keep(after) if after == *named => Ok(()),
+        match self.planned(results, identity, workshop) {
+            Ok(Plan::Keep(after)) if after == *named => Ok(decoded),
             _ => Err("this server's headers changed meanwhile".to_owned()),
         }
     }

@@ -16,6 +16,8 @@ pub(crate) enum Step {
     Token,
     /// A body of this many bytes; already compared with its limit.
     Body(u32),
+    /// The same, of which nothing is kept: the grammar takes an empty one.
+    Skip(u32),
 }
 
 /// The order of tokens in one kind of message, and what is kept of it.
@@ -31,6 +33,7 @@ pub(crate) trait Grammar {
 /// A body that is being read.
 struct Partial {
     missing: usize,
+    is_kept: bool,
     bytes: Vec<u8>,
 }
 
@@ -72,7 +75,9 @@ impl<G: Grammar> Decoder<G> {
             let used = match &mut self.body {
                 Some(partial) => {
                     let take = partial.missing.min(rest.len());
-                    partial.bytes.extend_from_slice(&rest[..take]);
+                    if partial.is_kept {
+                        partial.bytes.extend_from_slice(&rest[..take]);
+                    }
                     partial.missing -= take;
                     take
                 }
@@ -90,6 +95,30 @@ impl<G: Grammar> Decoder<G> {
         Ok(input.len() - rest.len())
     }
 
+    /// Begins a body.
+    fn begin(&mut self, tag: Tag, length: u32, is_kept: bool) -> Result<(), WireError> {
+        self.body_total += u64::from(length);
+        if self.body_total > self.limits.message_bytes {
+            return Err(WireError::TooLarge {
+                tag,
+                value: self.body_total,
+                limit: self.limits.message_bytes,
+            });
+        }
+        let missing = length as usize;
+        let reserved = if is_kept {
+            missing.min(FIRST_RESERVATION)
+        } else {
+            0
+        };
+        self.body = Some(Partial {
+            missing,
+            is_kept,
+            bytes: Vec::with_capacity(reserved),
+        });
+        Ok(())
+    }
+
     /// Hands a finished token or body to the grammar.
     fn advance(&mut self) -> Result<(), WireError> {
         if self.head_bytes == TOKEN_BYTES {
@@ -97,22 +126,8 @@ impl<G: Grammar> Decoder<G> {
             let token = Token::decode(&self.head)?;
             match self.grammar.token(token, &self.limits)? {
                 Step::Token => {}
-                Step::Body(length) => {
-                    self.body_total += u64::from(length);
-                    if self.body_total > self.limits.message_bytes {
-                        let limit = self.limits.message_bytes;
-                        return Err(WireError::TooLarge {
-                            tag: token.tag,
-                            value: self.body_total,
-                            limit,
-                        });
-                    }
-                    let missing = length as usize;
-                    self.body = Some(Partial {
-                        missing,
-                        bytes: Vec::with_capacity(missing.min(FIRST_RESERVATION)),
-                    });
-                }
+                Step::Body(length) => self.begin(token.tag, length, true)?,
+                Step::Skip(length) => self.begin(token.tag, length, false)?,
             }
         }
         if self

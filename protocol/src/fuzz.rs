@@ -8,7 +8,7 @@ use crate::include_dialogue::{
 };
 use crate::limits::Limits;
 use crate::reply::{Reply, ReplyDecoder};
-use crate::request::{Request, RequestDecoder};
+use crate::request::{Request, RequestDecoder, RequestSkimmer};
 use crate::tree::{decode_entries, put_entries};
 use crate::version::Version;
 
@@ -50,7 +50,9 @@ macro_rules! feed_in_pieces {
 /// A request in any version.
 pub fn request(data: &[u8]) {
     let pieces = feed_in_pieces!(RequestDecoder::new(LIMITS), data);
+    let skimmed = feed_in_pieces!(RequestSkimmer::new(LIMITS), data);
     if let Ok(request) = pieces {
+        assert_eq!(skimmed.map(|head| head.argv).as_ref(), Ok(&request.argv));
         assert_eq!(
             Request::decode(&request.encode(), LIMITS).as_ref(),
             Ok(&request)

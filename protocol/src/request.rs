@@ -11,7 +11,7 @@ use crate::decoder::{Decoder, Grammar, Step, capped, decode_all, expect};
 use crate::error::WireError;
 use crate::limits::Limits;
 use crate::token::{Tag, Token, put_body, put_token};
-use crate::tree::{EntriesGrammar, TreeEntry, put_entries};
+use crate::tree::{EntriesGrammar, SkimmedEntries, TreeEntry, put_entries};
 use crate::version::Version;
 
 /// One job as a client sends it.
@@ -53,7 +53,7 @@ impl Request {
     /// # Errors
     /// See [`WireError`].
     pub fn decode(bytes: &[u8], limits: Limits) -> Result<Self, WireError> {
-        decode_all(RequestGrammar::default(), bytes, limits)?.into_request()
+        decode_all(RequestGrammar::new(true), bytes, limits)?.into_request()
     }
 
     /// The preprocessed source's plain bytes, at most `cap`; `None` for a pump-mode request.
@@ -94,13 +94,13 @@ pub(crate) fn put_words(out: &mut Vec<u8>, words: &[Vec<u8>]) {
 }
 
 /// A request that is being read from a connection.
-pub struct RequestDecoder(Decoder<RequestGrammar>);
+pub struct RequestDecoder(Decoder<RequestGrammar<EntriesGrammar>>);
 
 impl RequestDecoder {
     /// A decoder that has seen nothing yet.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self(Decoder::new(RequestGrammar::default(), limits))
+        Self(Decoder::new(RequestGrammar::new(true), limits))
     }
 
     /// Takes bytes from the peer and returns how many were used; fewer than given means that the request is complete.
@@ -123,6 +123,51 @@ impl RequestDecoder {
     /// [`WireError::Truncated`] when it is not complete.
     pub fn finish(self) -> Result<Request, WireError> {
         self.0.finish()?.into_request()
+    }
+}
+
+/// What stands in a request before its input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Which protocol the client speaks.
+    pub version: Version,
+    /// The client's working directory; protocol 3 only.
+    pub cwd: Option<Vec<u8>>,
+    /// The compiler's command line, its name first; never empty.
+    pub argv: Vec<Vec<u8>>,
+}
+
+/// A request that is being read from a connection, and of which only the head is kept. Its input is followed to its end, so that one knows where that is;
+/// paths are not looked at: [`RequestDecoder`] may still refuse it.
+pub struct RequestSkimmer(Decoder<RequestGrammar<SkimmedEntries>>);
+
+impl RequestSkimmer {
+    /// A skimmer that has seen nothing yet.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self(Decoder::new(RequestGrammar::new(false), limits))
+    }
+
+    /// As [`RequestDecoder::feed`].
+    ///
+    /// # Errors
+    /// See [`WireError`]; after an error the skimmer is of no more use.
+    pub fn feed(&mut self, input: &[u8]) -> Result<usize, WireError> {
+        self.0.feed(input)
+    }
+
+    /// Whether the whole request was seen.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.0.is_complete()
+    }
+
+    /// The request's head.
+    ///
+    /// # Errors
+    /// [`WireError::Truncated`] when not all of the request was seen.
+    pub fn finish(self) -> Result<Head, WireError> {
+        self.0.finish()?.head()
     }
 }
 
@@ -158,13 +203,13 @@ impl Grammar for WordsGrammar {
     }
 }
 
-#[derive(Default)]
-struct RequestGrammar {
+struct RequestGrammar<E> {
     version: Option<Version>,
     cwd: Option<Vec<u8>>,
     words: WordsGrammar,
     source: Option<Vec<u8>>,
-    entries: EntriesGrammar,
+    keeps_source: bool,
+    entries: E,
 }
 
 /// The part of a request that the next token or body belongs to.
@@ -176,7 +221,21 @@ enum Part {
     Entries,
 }
 
-impl RequestGrammar {
+impl<E> RequestGrammar<E> {
+    fn new(keeps_source: bool) -> Self
+    where
+        E: Default,
+    {
+        Self {
+            version: None,
+            cwd: None,
+            words: WordsGrammar::default(),
+            source: None,
+            keeps_source,
+            entries: E::default(),
+        }
+    }
+
     fn part(&self) -> Part {
         match self.version {
             None => Part::Version,
@@ -187,27 +246,38 @@ impl RequestGrammar {
         }
     }
 
-    fn into_request(self) -> Result<Request, WireError> {
+    fn head(self) -> Result<Head, WireError> {
         let version = self
             .version
             .ok_or(WireError::Truncated { expected: "DIST" })?;
         if self.words.words.is_empty() {
             return Err(WireError::NoArguments);
         }
-        let input = match self.source {
-            Some(source) => Input::Preprocessed(source),
-            None => Input::Tree(self.entries.entries),
-        };
-        Ok(Request {
+        Ok(Head {
             version,
             cwd: self.cwd,
             argv: self.words.words,
+        })
+    }
+}
+
+impl RequestGrammar<EntriesGrammar> {
+    fn into_request(mut self) -> Result<Request, WireError> {
+        let input = match self.source.take() {
+            Some(source) => Input::Preprocessed(source),
+            None => Input::Tree(std::mem::take(&mut self.entries.entries)),
+        };
+        let Head { version, cwd, argv } = self.head()?;
+        Ok(Request {
+            version,
+            cwd,
+            argv,
             input,
         })
     }
 }
 
-impl Grammar for RequestGrammar {
+impl<E: Grammar> Grammar for RequestGrammar<E> {
     fn token(&mut self, token: Token, limits: &Limits) -> Result<Step, WireError> {
         match self.part() {
             Part::Version => {
@@ -222,7 +292,11 @@ impl Grammar for RequestGrammar {
             Part::Words => self.words.token(token, limits),
             Part::Source => {
                 expect(token, Tag::DOTI, "DOTI")?;
-                Ok(Step::Body(capped(token, limits.body_bytes)?))
+                let length = capped(token, limits.body_bytes)?;
+                Ok(match self.keeps_source {
+                    true => Step::Body(length),
+                    false => Step::Skip(length),
+                })
             }
             Part::Entries => self.entries.token(token, limits),
         }

@@ -111,6 +111,57 @@ pub(crate) struct EntriesGrammar {
     kind: Option<Tag>,
 }
 
+impl EntriesGrammar {
+    /// What a token leads to that stands in an entry, behind its path or before.
+    fn entry(token: Token, has_path: bool, limits: &Limits) -> Result<u32, WireError> {
+        if !has_path {
+            expect(token, Tag::NAME, "NAME")?;
+            return capped(token, limits.path_bytes);
+        }
+        match token.tag {
+            Tag::FILE => capped(token, limits.body_bytes),
+            Tag::LINK => capped(token, limits.path_bytes),
+            _ => Err(WireError::UnexpectedToken {
+                expected: "FILE or LINK",
+                got: token.tag.to_string(),
+            }),
+        }
+    }
+}
+
+/// The same, of which nothing is kept.
+#[derive(Default)]
+pub(crate) struct SkimmedEntries {
+    /// Paths and contents that are still to come.
+    missing: Option<u64>,
+}
+
+impl Grammar for SkimmedEntries {
+    fn token(&mut self, token: Token, limits: &Limits) -> Result<Step, WireError> {
+        let Some(missing) = self.missing else {
+            expect(token, Tag::NFIL, "NFIL")?;
+            self.missing = Some(2 * u64::from(capped(token, limits.files)?));
+            return Ok(Step::Token);
+        };
+        let has_path = missing % 2 == 1;
+        Ok(Step::Skip(EntriesGrammar::entry(token, has_path, limits)?))
+    }
+
+    fn body(&mut self, _body: Vec<u8>, _limits: &Limits) -> Result<(), WireError> {
+        self.missing = self.missing.map(|missing| missing.saturating_sub(1));
+        Ok(())
+    }
+
+    fn expected(&self) -> Option<&'static str> {
+        match self.missing {
+            None => Some("NFIL"),
+            Some(0) => None,
+            Some(missing) if missing % 2 == 1 => Some("FILE or LINK"),
+            Some(_) => Some("NAME"),
+        }
+    }
+}
+
 impl Grammar for EntriesGrammar {
     fn token(&mut self, token: Token, limits: &Limits) -> Result<Step, WireError> {
         if self.expected.is_none() {
@@ -118,23 +169,9 @@ impl Grammar for EntriesGrammar {
             self.expected = Some(capped(token, limits.files)?);
             return Ok(Step::Token);
         }
-        if self.path.is_none() {
-            expect(token, Tag::NAME, "NAME")?;
-            self.kind = Some(Tag::NAME);
-            return Ok(Step::Body(capped(token, limits.path_bytes)?));
-        }
-        let limit = match token.tag {
-            Tag::FILE => limits.body_bytes,
-            Tag::LINK => limits.path_bytes,
-            _ => {
-                return Err(WireError::UnexpectedToken {
-                    expected: "FILE or LINK",
-                    got: token.tag.to_string(),
-                });
-            }
-        };
+        let length = Self::entry(token, self.path.is_some(), limits)?;
         self.kind = Some(token.tag);
-        Ok(Step::Body(capped(token, limit)?))
+        Ok(Step::Body(length))
     }
 
     fn body(&mut self, body: Vec<u8>, _limits: &Limits) -> Result<(), WireError> {

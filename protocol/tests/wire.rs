@@ -7,7 +7,7 @@ use protocol::include_dialogue::{
 use protocol::limits::Limits;
 use protocol::lzo;
 use protocol::reply::{Reply, ReplyDecoder};
-use protocol::request::{Input, Request, RequestDecoder};
+use protocol::request::{Head, Input, Request, RequestDecoder, RequestSkimmer};
 use protocol::tree::{EntryContent, TreeEntry, decode_entries, put_entries};
 use protocol::tree_path::TreePath;
 use protocol::version::Version;
@@ -175,6 +175,35 @@ fn a_request_may_arrive_in_any_pieces() {
         assert!(decoder.is_complete());
         assert_eq!(decoder.feed(b"behind"), Ok(0));
         assert_eq!(decoder.finish().as_ref(), Ok(&request));
+    }
+}
+
+#[test]
+fn a_skimmed_request_ends_where_a_decoded_one_does() {
+    for request in [
+        pump_request(),
+        plain_request(Version::Plain1),
+        plain_request(Version::Lzo2),
+    ] {
+        let bytes = [request.encode().as_slice(), b"behind"].concat();
+        for size in [1, 12, 13, 1000, bytes.len()] {
+            let mut decoder = RequestDecoder::new(Limits::DEFAULT);
+            let mut skimmer = RequestSkimmer::new(Limits::DEFAULT);
+            for piece in bytes.chunks(size) {
+                assert_eq!(skimmer.feed(piece), decoder.feed(piece));
+                assert_eq!(skimmer.is_complete(), decoder.is_complete());
+            }
+            let request = decoder.finish().unwrap();
+            let head = Head {
+                version: request.version,
+                cwd: request.cwd,
+                argv: request.argv,
+            };
+            assert_eq!(skimmer.finish(), Ok(head));
+        }
+        let mut skimmer = RequestSkimmer::new(Limits::DEFAULT);
+        skimmer.feed(&bytes[..bytes.len() - 7]).unwrap();
+        assert!(matches!(skimmer.finish(), Err(WireError::Truncated { .. })));
     }
 }
 

@@ -14,7 +14,7 @@ use protocol::identity::Identity;
 
 use super::hide::{Hidden, Wanted};
 use super::key::{Door, Ingredients, Input, What};
-use super::plan::Plan;
+use super::plan::{Placed, Plan};
 use super::request::joined;
 use super::shelf::Results;
 use crate::command::Command;
@@ -40,17 +40,19 @@ pub(crate) struct Offered<'a> {
 impl Offered<'_> {
     /// What is to become of its result.
     pub(crate) fn plan(&self, workshop: &Workshop) -> Plan {
-        self.look(workshop, |line, ingredients| {
+        self.look(workshop, |line, ingredients, inputs| {
             // Corrected outputs are for one place only.
-            Plan::of(line, ingredients, workshop.shows_own_paths())
+            let may_move = workshop.shows_own_paths();
+            let placed = Placed::of(ingredients.cwd, line, inputs, may_move);
+            Plan::of(line, ingredients, &placed)
         })
     }
 
     /// Why there is no result yet, in a line.
     pub(crate) fn explain(&self, results: &Results, workshop: &Workshop) -> String {
-        self.look(workshop, |line, ingredients| {
+        self.look(workshop, |line, ingredients, inputs| {
             let source = line.source().unwrap_or_default();
-            results.explanations.of(source, ingredients)
+            results.explanations.of(source, ingredients, inputs)
         })
     }
 
@@ -58,7 +60,7 @@ impl Offered<'_> {
     fn look<T>(
         &self,
         workshop: &Workshop,
-        then: impl FnOnce(&CommandLine, &Ingredients<'_>) -> T,
+        then: impl FnOnce(&CommandLine, &Ingredients<'_>, &[Input<'_>]) -> T,
     ) -> T {
         let mut inputs: Vec<Input<'_>> = self.used.iter().map(|entry| input(entry)).collect();
         let mut own: Vec<Input<'_>> = self.manifest.own.iter().map(input).collect();
@@ -77,9 +79,8 @@ impl Offered<'_> {
             argv: self.argv,
             system_directories: &self.setting.platform.system_directories,
             own_headers: None,
-            inputs: &inputs,
         };
-        then(&CommandLine::parse(self.argv), &ingredients)
+        then(&CommandLine::parse(self.argv), &ingredients, &inputs)
     }
 
     /// What is to be hidden from the job, so that its result is one for everybody, now that all contents are here.

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher as _, Hash};
 use dashmap::DashMap;
 use foldhash::fast::FixedState;
 
-use super::key::{Ingredients, What};
+use super::key::{Ingredients, Input, What};
 
 /// Files that the remembered compiles may have together; some 16 bytes each. With more, all are forgotten.
 const KEPT: usize = 2 << 20;
@@ -31,8 +31,13 @@ struct Last {
 
 impl Explanations {
     /// Says what is different, in a line, and remembers this compile as the last one.
-    pub(crate) fn of(&self, source: &[u8], ingredients: &Ingredients<'_>) -> String {
-        let now = Last::of(ingredients);
+    pub(crate) fn of(
+        &self,
+        source: &[u8],
+        ingredients: &Ingredients<'_>,
+        inputs: &[Input<'_>],
+    ) -> String {
+        let now = Last::of(ingredients, inputs);
         let count = now.inputs.len();
         let counted = self
             .inputs
@@ -49,15 +54,15 @@ impl Explanations {
                 let gone = last.inputs.len();
                 self.inputs
                     .fetch_sub(gone.min(counted), std::sync::atomic::Ordering::Relaxed);
-                last.difference(ingredients)
+                last.difference(ingredients, inputs)
             }
         }
     }
 }
 
 impl Last {
-    fn of(ingredients: &Ingredients<'_>) -> Self {
-        let inputs = ingredients.inputs.iter();
+    fn of(ingredients: &Ingredients<'_>, inputs: &[Input<'_>]) -> Self {
+        let inputs = inputs.iter();
         let mut inputs: Vec<(u64, u64)> = inputs
             .map(|input| (hash(input.path), content(&input.what)))
             .collect();
@@ -70,7 +75,7 @@ impl Last {
         }
     }
 
-    fn difference(&self, now: &Ingredients<'_>) -> String {
+    fn difference(&self, now: &Ingredients<'_>, inputs: &[Input<'_>]) -> String {
         if self.compiler != now.identity.exact {
             return "another compiler than last time".to_owned();
         }
@@ -86,7 +91,7 @@ impl Last {
         }
         let mut changed = Vec::new();
         let mut new = Vec::new();
-        for input in now.inputs {
+        for input in inputs {
             let path = hash(input.path);
             let at = self.inputs.partition_point(|(known, _)| *known < path);
             match self.inputs.get(at) {
@@ -106,7 +111,7 @@ impl Last {
         match (changed.first(), new.first()) {
             (Some(path), _) => format!("{} has changed{}", near(path), more(changed.len())),
             (None, Some(path)) => format!("{} is read now{}", near(path), more(new.len())),
-            (None, None) if self.inputs.len() > now.inputs.len() => {
+            (None, None) if self.inputs.len() > inputs.len() => {
                 "fewer files than last time".to_owned()
             }
             (None, None) if self.own_headers != hash(&now.own_headers) => {
@@ -135,7 +140,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::key::{Door, Input};
+    use super::super::key::Door;
     use super::*;
     use protocol::bundle::digest::Digest;
     use protocol::identity::{Family, Identity};
@@ -177,9 +182,8 @@ mod tests {
                 argv: &argv,
                 system_directories: &[],
                 own_headers: None,
-                inputs: &inputs,
             };
-            explanations.of(b"a.c", &ingredients)
+            explanations.of(b"a.c", &ingredients, &inputs)
         };
         let line = "gcc -O2 -c a.c";
         let files = [("/p/a.c", 1), ("/p/inc/b.h", 2)];

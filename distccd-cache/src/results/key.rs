@@ -9,7 +9,7 @@ use protocol::bundle::digest::Digest;
 use protocol::identity::Identity;
 
 /// Names of results that were made by another list are never met: whoever changes [`result_key`] changes this.
-const CONTEXT: &str = "pumphouse 2026-11-30 result of a compile 2";
+const CONTEXT: &str = "pumphouse 2026-11-30 result of a compile 3";
 
 /// By which door a job came. Results of one door are not looked for by another, since jobs see different files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,11 +65,38 @@ pub(crate) struct Ingredients<'a> {
     pub(crate) system_directories: &'a [Vec<u8>],
     /// What this server's own headers are, where they are read.
     pub(crate) own_headers: Option<Digest>,
-    /// What the compiler finds, in the order of the paths.
-    pub(crate) inputs: &'a [Input<'a>],
 }
 
-/// The name of a job's result: all that it depends on.
+/// The digest of what a compiler finds, in the order of the paths; below a root as in [`result_key`], of which it is the larger part.
+/// `twins` are those of the inputs.
+pub(crate) fn inputs_key(inputs: &[Input<'_>], twins: &Twins<'_>, root: Option<&[u8]>) -> Digest {
+    let mut key = Key::new();
+    key.number(u64::from(root.is_some()));
+    key.number(inputs.len() as u64);
+    for (at, input) in inputs.iter().enumerate() {
+        key.path(input.path, root);
+        match input.what {
+            What::Directory => key.number(0),
+            What::Link(target) => {
+                key.number(1);
+                key.bytes(target);
+            }
+            What::File(digest, modified) => {
+                key.number(2);
+                key.plain(&digest.0);
+                key.number(twins.first(digest, modified, at));
+            }
+            What::Wire(digest) => {
+                key.number(3);
+                key.plain(&digest.0);
+            }
+        }
+        key.option(input.name);
+    }
+    key.finish()
+}
+
+/// The name of a job's result: all that it depends on. `inputs` is what [`inputs_key`] says of what it finds.
 ///
 /// With a `root`, a directory above working directory and inputs, paths below it count without it: the same job in another place has the same name. That
 /// is for jobs whose output cannot show the place, see [`super::place`].
@@ -77,11 +104,9 @@ pub(crate) struct Ingredients<'a> {
 /// Not in it, because results do not depend on it: the order in which a client numbered its files; files of the client that the job does not use; times of
 /// files, except where they tell equal files apart (gcc takes two files for one, in `#import` and after `#pragma once`, when content and time are equal); the
 /// niceness of compilers; who asks.
-///
-/// `twins` are those of the inputs.
 pub(crate) fn result_key(
     ingredients: &Ingredients<'_>,
-    twins: &Twins<'_>,
+    inputs: &Digest,
     root: Option<&[u8]>,
 ) -> Digest {
     let mut key = Key::new();
@@ -102,27 +127,7 @@ pub(crate) fn result_key(
     key.list(ingredients.argv);
     key.list(ingredients.system_directories);
     key.option(ingredients.own_headers.as_ref().map(|digest| &digest.0[..]));
-    key.number(ingredients.inputs.len() as u64);
-    for (at, input) in ingredients.inputs.iter().enumerate() {
-        key.path(input.path, root);
-        match input.what {
-            What::Directory => key.number(0),
-            What::Link(target) => {
-                key.number(1);
-                key.bytes(target);
-            }
-            What::File(digest, modified) => {
-                key.number(2);
-                key.plain(&digest.0);
-                key.number(twins.first(digest, modified, at));
-            }
-            What::Wire(digest) => {
-                key.number(3);
-                key.plain(&digest.0);
-            }
-        }
-        key.option(input.name);
-    }
+    key.plain(&inputs.0);
     key.finish()
 }
 
@@ -261,9 +266,8 @@ mod tests {
     const B: &Digest = &Digest([11; 32]);
 
     /// A key after one change.
-    fn key<'a>(change: impl FnOnce(&mut Ingredients<'a>), root: Option<&[u8]>) -> Digest {
-        let inputs = vec![file(b"/h/p/a.c", A, 5), file(b"/h/p/b.h", B, 6)].leak();
-        let mut ingredients = Ingredients {
+    fn key<'a>(change: impl FnOnce(&mut Job<'a>), root: Option<&[u8]>) -> Digest {
+        let ingredients = Ingredients {
             door: Door::Bundle,
             compiler: OsStr::new("/usr/bin/gcc"),
             identity: Box::leak(Box::new(identity(3))),
@@ -274,10 +278,33 @@ mod tests {
             argv: words("gcc -O2 -c a.c").leak(),
             system_directories: &[],
             own_headers: None,
-            inputs,
         };
-        change(&mut ingredients);
-        result_key(&ingredients, &Twins::among(ingredients.inputs), root)
+        let mut job = Job {
+            ingredients,
+            inputs: vec![file(b"/h/p/a.c", A, 5), file(b"/h/p/b.h", B, 6)].leak(),
+        };
+        change(&mut job);
+        let inputs = inputs_key(job.inputs, &Twins::among(job.inputs), root);
+        result_key(&job.ingredients, &inputs, root)
+    }
+
+    struct Job<'a> {
+        ingredients: Ingredients<'a>,
+        inputs: &'a [Input<'a>],
+    }
+
+    impl<'a> std::ops::Deref for Job<'a> {
+        type Target = Ingredients<'a>;
+
+        fn deref(&self) -> &Self::Target {
+            &self.ingredients
+        }
+    }
+
+    impl std::ops::DerefMut for Job<'_> {
+        fn deref_mut(&mut self) -> &mut Self::Target {
+            &mut self.ingredients
+        }
     }
 
     #[test]

@@ -32,5 +32,6 @@ mod own_headers;
 pub(crate) use bundle::{Offered, used};
 pub(crate) use hide::Hidden;
 pub(crate) use plan::{Named, Plan};
-pub(crate) use request::Requested;
+pub(crate) use request::{Files, Requested};
+pub(crate) use sent::digests_of;
 pub(crate) use shelf::{Begun, Entrance, Flight, Kept, Results, Tally};

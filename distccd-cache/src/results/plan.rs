@@ -3,7 +3,7 @@
 use protocol::bundle::digest::Digest;
 use protocol::command_line::CommandLine;
 
-use super::key::{Ingredients, Twins, result_key};
+use super::key::{Ingredients, Input, Twins, inputs_key, result_key};
 use super::place;
 use super::suitable;
 use crate::job::Finished;
@@ -26,20 +26,46 @@ pub(crate) struct Named {
     here: Digest,
 }
 
+/// What a name says of a job's inputs, and where the job may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Placed {
+    /// Below the root that does not count, and that root.
+    anywhere: Option<(Digest, Vec<u8>)>,
+    here: Digest,
+}
+
+impl Placed {
+    /// Of the inputs of a job. `may_move` is false where it cannot be told by which names the compiler knows its files.
+    pub(crate) fn of(cwd: &[u8], line: &CommandLine, inputs: &[Input<'_>], may_move: bool) -> Self {
+        let root = may_move.then(|| place::root(cwd, line, inputs)).flatten();
+        let twins = Twins::among(inputs);
+        let key = |root| inputs_key(inputs, &twins, root);
+        Self {
+            anywhere: root.map(|root| (key(Some(root)), root.to_vec())),
+            here: key(None),
+        }
+    }
+
+    /// About how many bytes of memory this takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let root = self.anywhere.as_ref();
+        size_of::<Self>() + root.map_or(0, |(_, root)| root.len())
+    }
+}
+
 impl Plan {
-    /// The plan for a job whose ingredients are known. `may_move` is false where it cannot be told by which names the compiler knows its files.
-    pub(crate) fn of(line: &CommandLine, ingredients: &Ingredients<'_>, may_move: bool) -> Self {
+    /// The plan for a job of which all is known.
+    pub(crate) fn of(line: &CommandLine, ingredients: &Ingredients<'_>, placed: &Placed) -> Self {
         if let Some(reason) = suitable::refused(line) {
             return Self::Not(reason);
         }
-        let root = may_move
-            .then(|| place::root(ingredients.cwd, line, ingredients.inputs))
-            .flatten();
-        let twins = Twins::among(ingredients.inputs);
-        let name = |root| result_key(ingredients, &twins, root);
+        let anywhere = placed.anywhere.as_ref().map(|(inputs, root)| {
+            let name = result_key(ingredients, inputs, Some(root));
+            (name, root.clone())
+        });
         Self::Keep(Named {
-            anywhere: root.map(|root| (name(Some(root)), root.to_vec())),
-            here: name(None),
+            anywhere,
+            here: result_key(ingredients, &placed.here, None),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Plans for jobs of stock's protocols: clients that say nothing of digests. Owns no state.
 //!
-//! What a client sends is hashed as it is on the wire; it need not be unpacked for a job that was done before.
+//! What a client sends is hashed as it is on the wire; it need not be unpacked, nor even told apart, for a job that was done before.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -10,12 +10,13 @@ use std::path::Path;
 use protocol::bundle::digest::Digest;
 use protocol::command_line::{CommandLine, Meaning, SearchKind};
 use protocol::identity::Identity;
-use protocol::request::{Input as Sent, Request};
+use protocol::request::{Head, Input as Sent, Request};
 use protocol::tree::EntryContent;
 use protocol::version::Version;
 
 use super::key::{Door, Ingredients, Input, What};
-use super::plan::Plan;
+use super::plan::{Placed, Plan};
+use super::sent::Known;
 use super::shelf::Results;
 use crate::command::Command;
 use crate::tree::{is_below, parent_of};
@@ -26,50 +27,83 @@ use crate::workshop::Workshop;
 pub(crate) struct Requested<'a> {
     pub(crate) compiler: &'a Path,
     pub(crate) identity: &'a Identity,
+    pub(crate) head: &'a Head,
+}
+
+/// Its files, for a job that was not done before.
+pub(crate) struct Files<'a> {
     pub(crate) request: &'a Request,
-    /// Of what was sent, in its order, see [`super::sent`].
+    /// Of what was sent, in its order.
     pub(crate) digests: &'a [Digest],
 }
 
 impl Requested<'_> {
     /// What is to become of its result. Blocks on the disk when this server's headers have changed.
-    pub(crate) fn plan(&self, results: &Results, workshop: &Workshop) -> Plan {
-        let plan = self.look(results, workshop, Plan::of);
+    pub(crate) fn plan(&self, results: &Results, workshop: &Workshop, known: &Known) -> Plan {
+        let plan = self.look(results, workshop, |line, ingredients| {
+            let mut meetings = known.meetings.iter();
+            match meetings.find(|path| is_unwatched(path, results, workshop)) {
+                Some(path) => Plan::Not(unwatched(path)),
+                None => Plan::of(line, ingredients, &known.placed),
+            }
+        });
         plan.unwrap_or_else(Plan::Not)
     }
 
+    /// What a name says of its files, and where they meet this server's.
+    pub(crate) fn known(&self, files: &Files<'_>, workshop: &Workshop) -> Known {
+        let inputs = files.inputs();
+        let cwd = self.head.cwd.as_deref().unwrap_or_default();
+        let is_tree = self.door() == Door::Tree;
+        let may_move = is_tree && workshop.shows_own_paths() && all_are_near(cwd, &inputs);
+        let line = CommandLine::parse(&self.head.argv);
+        Known {
+            placed: Placed::of(cwd, &line, &inputs, may_move),
+            meetings: match is_tree {
+                true => meetings(&inputs, workshop),
+                false => Vec::new(),
+            },
+        }
+    }
+
+    fn door(&self) -> Door {
+        match self.head.version.server_preprocesses() {
+            true => Door::Tree,
+            false => Door::Preprocessed,
+        }
+    }
+
     /// Why there is no result yet, in a line.
-    pub(crate) fn explain(&self, results: &Results, workshop: &Workshop) -> String {
-        let explained = self.look(results, workshop, |line, ingredients, _| {
+    pub(crate) fn explain(
+        &self,
+        results: &Results,
+        workshop: &Workshop,
+        files: &Files<'_>,
+    ) -> String {
+        let explained = self.look(results, workshop, |line, ingredients| {
             let source = line.source().unwrap_or_default();
-            results.explanations.of(source, ingredients)
+            let inputs = files.inputs();
+            results.explanations.of(source, ingredients, &inputs)
         });
         explained.unwrap_or_else(|reason| reason)
     }
 
-    /// Brings together what the result depends on, or says why that is not known; also whether the job may be somewhere else.
+    /// Brings together what the result depends on beside its inputs, or says why that is not known.
     fn look<T>(
         &self,
         results: &Results,
         workshop: &Workshop,
-        then: impl FnOnce(&CommandLine, &Ingredients<'_>, bool) -> T,
+        then: impl FnOnce(&CommandLine, &Ingredients<'_>) -> T,
     ) -> Result<T, String> {
-        let request = self.request;
-        let command = Command::parse(&request.argv).map_err(|error| error.to_string())?;
+        let command = Command::parse(&self.head.argv).map_err(|error| error.to_string())?;
         let line = &command.line;
-        let (door, argv) = match request.input {
-            Sent::Tree(_) => (Door::Tree, Cow::Borrowed(&request.argv)),
-            Sent::Preprocessed(_) => (Door::Preprocessed, Cow::Owned(without_names(&command))),
+        let door = self.door();
+        let argv = match door {
+            Door::Preprocessed => Cow::Owned(without_names(&command)),
+            _ => Cow::Borrowed(&self.head.argv),
         };
         let path = workshop.program_path(self.compiler);
         let own_headers = self.own_headers(results, line, door, &path, workshop)?;
-        let cwd = request.cwd.as_deref().unwrap_or_default();
-        let inputs = self.inputs();
-        if door == Door::Tree
-            && let Some(path) = leading_out(&inputs, results, workshop)
-        {
-            return Err(unwatched(&path));
-        }
         let environment = workshop.environment(&[]);
         let ingredients = Ingredients {
             door,
@@ -78,15 +112,78 @@ impl Requested<'_> {
             program_path: OsStr::new(&path),
             environment: &environment,
             own_paths: workshop.shows_own_paths(),
-            cwd,
+            cwd: self.head.cwd.as_deref().unwrap_or_default(),
             argv: &argv,
             system_directories: &[],
             own_headers,
-            inputs: &inputs,
         };
-        let may_move =
-            door == Door::Tree && workshop.shows_own_paths() && all_are_near(cwd, &inputs);
-        Ok(then(line, &ingredients, may_move))
+        Ok(then(line, &ingredients))
+    }
+
+    /// What this server's headers are, for a job that may read them.
+    fn own_headers(
+        &self,
+        results: &Results,
+        line: &CommandLine,
+        door: Door,
+        program_path: &OsStr,
+        workshop: &Workshop,
+    ) -> Result<Option<Digest>, String> {
+        let names_language = line
+            .items()
+            .iter()
+            .any(|item| item.means() == Some(Meaning::Language));
+        if door == Door::Preprocessed && !names_language {
+            return Ok(None);
+        }
+        let language = line.language().map(|language| language.language);
+        let language = language.ok_or("the command line names no language that is known here")?;
+        let own = &results.own_headers;
+        let digest = own
+            .digest(self.compiler, language, self.identity, program_path)
+            .map_err(|why| format!("nothing vouches for this server's headers: {why}"))?;
+        let cwd = self.head.cwd.as_deref().unwrap_or(b"/");
+        let elsewhere = line.items().iter().find_map(|item| {
+            let row = item.row?;
+            if matches!(row.means, Meaning::Search(kind) if changes_defaults(kind)) {
+                return Some(item.text);
+            }
+            let span = item.value.filter(|_| row.path)?;
+            let path = joined(cwd, line.bytes(span));
+            is_unwatched(&path, results, workshop).then_some(span)
+        });
+        match elsewhere {
+            None => Ok(Some(digest)),
+            Some(span) => Err(unwatched(line.bytes(span))),
+        }
+    }
+}
+
+impl Files<'_> {
+    /// Why the result is not kept after all: something mentions the time, reads files by itself, or is none of the headers that are watched.
+    pub(crate) fn doubt(
+        &self,
+        results: &Results,
+        own_reads: &[Vec<u8>],
+        unpack: impl Fn(&[u8]) -> Option<Vec<u8>>,
+    ) -> Option<String> {
+        if let Some(path) = own_reads
+            .iter()
+            .find(|path| !results.own_headers.covers(path))
+        {
+            return Some(unwatched(path));
+        }
+        for (path, bytes, digest) in self.files() {
+            let path = String::from_utf8_lossy(path);
+            match results.content(digest, || Ok(unpack(bytes))) {
+                Ok(Some(found)) if found.mentions.is_nothing() => {}
+                Ok(Some(found)) => {
+                    return Some(format!("{path} mentions {}", found.mentions.words()));
+                }
+                _ => return Some(format!("{path} cannot be unpacked")),
+            }
+        }
+        None
     }
 
     /// All files that were sent, in the order of their paths.
@@ -133,70 +230,6 @@ impl Requested<'_> {
             EntryContent::Link(_) => None,
         });
         files.collect()
-    }
-
-    /// What this server's headers are, for a job that may read them.
-    fn own_headers(
-        &self,
-        results: &Results,
-        line: &CommandLine,
-        door: Door,
-        program_path: &OsStr,
-        workshop: &Workshop,
-    ) -> Result<Option<Digest>, String> {
-        let names_language = line
-            .items()
-            .iter()
-            .any(|item| item.means() == Some(Meaning::Language));
-        if door == Door::Preprocessed && !names_language {
-            return Ok(None);
-        }
-        let language = line.language().map(|language| language.language);
-        let language = language.ok_or("the command line names no language that is known here")?;
-        let own = &results.own_headers;
-        let digest = own
-            .digest(self.compiler, language, self.identity, program_path)
-            .map_err(|why| format!("nothing vouches for this server's headers: {why}"))?;
-        let cwd = self.request.cwd.as_deref().unwrap_or(b"/");
-        let elsewhere = line.items().iter().find_map(|item| {
-            let row = item.row?;
-            if matches!(row.means, Meaning::Search(kind) if changes_defaults(kind)) {
-                return Some(item.text);
-            }
-            let span = item.value.filter(|_| row.path)?;
-            let path = joined(cwd, line.bytes(span));
-            is_unwatched(&path, results, workshop).then_some(span)
-        });
-        match elsewhere {
-            None => Ok(Some(digest)),
-            Some(span) => Err(unwatched(line.bytes(span))),
-        }
-    }
-
-    /// Why the result is not kept after all: something mentions the time, reads files by itself, or is none of the headers that are watched.
-    pub(crate) fn doubt(
-        &self,
-        results: &Results,
-        own_reads: &[Vec<u8>],
-        unpack: impl Fn(&[u8]) -> Option<Vec<u8>>,
-    ) -> Option<String> {
-        if let Some(path) = own_reads
-            .iter()
-            .find(|path| !results.own_headers.covers(path))
-        {
-            return Some(unwatched(path));
-        }
-        for (path, bytes, digest) in self.files() {
-            let path = String::from_utf8_lossy(path);
-            match results.content(digest, || Ok(unpack(bytes))) {
-                Ok(Some(found)) if found.mentions.is_nothing() => {}
-                Ok(Some(found)) => {
-                    return Some(format!("{path} mentions {}", found.mentions.words()));
-                }
-                _ => return Some(format!("{path} cannot be unpacked")),
-            }
-        }
-        None
     }
 }
 
@@ -246,15 +279,17 @@ fn is_unwatched(path: &[u8], results: &Results, workshop: &Workshop) -> bool {
     is_shown(path, workshop) && !results.own_headers.covers(path)
 }
 
-/// The first place at which a job may come to something of this server's that nobody watches.
-fn leading_out(inputs: &[Input<'_>], results: &Results, workshop: &Workshop) -> Option<Vec<u8>> {
-    let mut places = inputs.iter().filter_map(|input| match input.what {
+/// The places at which a job may come to something of this server's, which somebody must watch.
+fn meetings(inputs: &[Input<'_>], workshop: &Workshop) -> Vec<Vec<u8>> {
+    let places = inputs.iter().filter_map(|input| match input.what {
         What::Link(target) => Some(joined(parent_of(input.path), target)),
         // Where the client and this server both have files, a job may see both.
         What::Wire(_) => Some(input.path.to_vec()),
         _ => None,
     });
-    places.find(|target| is_unwatched(target, results, workshop))
+    // What is there only now and then is looked for each time.
+    let may_be_shown = |path: &Vec<u8>| !workshop.shows_own_paths() || is_shown(path, workshop);
+    places.filter(may_be_shown).collect()
 }
 
 /// Whether a job may see something of this server's at a path.

@@ -1,46 +1,72 @@
-//! Digests of the files of requests, by the request's own: a client of stock's protocols that asks for the same again sends the same bytes, and hashing those in one
-//! go takes a fraction of the time that some hundred small files take. Owns that memory.
+//! What a result's name says of a request's files, by the digest of the whole request: a client of stock's protocols that asks for the same again sends the same
+//! bytes. Hashing those in one go takes a fraction of the time that some hundred small files take, and they need not even be told apart. Owns that memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use protocol::bundle::digest::Digest;
-use protocol::request::{Input as Sent, Request};
+use protocol::request::{Input, Request};
 use protocol::tree::EntryContent;
 
-/// Digests that are remembered together, 32 bytes each; with more, all are forgotten.
-const KEPT: usize = 1 << 19;
+use super::plan::Placed;
+
+/// Bytes of memory for what is remembered, some 300 for each request; with more, all is forgotten.
+const KEPT: usize = 16 << 20;
+
+/// What is known of a request's files. Nothing else than the request and this server's way to show files makes it, so it holds as long as the server runs.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) placed: Placed,
+    /// Absolute paths at which a job may come to something of this server's.
+    pub(crate) meetings: Vec<Vec<u8>>,
+}
+
+impl Known {
+    /// About how many bytes of memory this takes where it is remembered.
+    fn bytes(&self) -> usize {
+        let meetings = self.meetings.iter();
+        let meetings: usize = meetings.map(|path| size_of_val(path) + path.len()).sum();
+        size_of::<(Digest, Arc<Self>)>() + self.placed.bytes() + meetings
+    }
+}
 
 /// See the module's text.
 #[derive(Debug, Default)]
 pub(crate) struct SentBefore {
-    known: DashMap<Digest, Arc<[Digest]>, foldhash::fast::RandomState>,
-    count: AtomicUsize,
+    known: DashMap<Digest, Arc<Known>, foldhash::fast::RandomState>,
+    bytes: AtomicUsize,
 }
 
 impl SentBefore {
-    /// Those of a request, of which `whole` is the digest.
-    pub(crate) fn digests(&self, whole: &Digest, request: &Request) -> Arc<[Digest]> {
+    /// What is known of the request of which `whole` is the digest; `look` says it when nobody did before.
+    ///
+    /// # Errors
+    /// Those of `look`.
+    pub(crate) fn known<E>(
+        &self,
+        whole: &Digest,
+        look: impl FnOnce() -> Result<Known, E>,
+    ) -> Result<Arc<Known>, E> {
         if let Some(known) = self.known.get(whole) {
-            return Arc::clone(&known);
+            return Ok(Arc::clone(&known));
         }
-        let digests: Arc<[Digest]> = digests_of(request).into();
-        let count = digests.len() + 1;
-        if self.count.fetch_add(count, Ordering::Relaxed) + count > KEPT {
+        let known = Arc::new(look()?);
+        let bytes = known.bytes();
+        if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > KEPT {
             self.known.clear();
-            self.count.store(count, Ordering::Relaxed);
+            self.bytes.store(bytes, Ordering::Relaxed);
         }
-        self.known.insert(*whole, Arc::clone(&digests));
-        digests
+        self.known.insert(*whole, Arc::clone(&known));
+        Ok(known)
     }
 }
 
 /// Digests of all files that were sent, as they are on the wire. Links, which have no bytes of their own, have that of nothing.
-fn digests_of(request: &Request) -> Vec<Digest> {
+pub(crate) fn digests_of(request: &Request) -> Vec<Digest> {
     match &request.input {
-        Sent::Preprocessed(source) => vec![Digest::of(source)],
-        Sent::Tree(entries) => entries
+        Input::Preprocessed(source) => vec![Digest::of(source)],
+        Input::Tree(entries) => entries
             .iter()
             .map(|entry| match &entry.content {
                 EntryContent::File(bytes) => Digest::of(bytes),
@@ -53,21 +79,41 @@ fn digests_of(request: &Request) -> Vec<Digest> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::version::Version;
+    use protocol::command_line::CommandLine;
+
+    fn known(path: &[u8]) -> Known {
+        Known {
+            placed: Placed::of(b"/", &CommandLine::parse(&[]), &[], false),
+            meetings: vec![path.to_vec()],
+        }
+    }
 
     #[test]
-    fn the_same_request_is_hashed_once() {
+    fn the_same_request_is_looked_at_once() {
         let before = SentBefore::default();
-        let request = |source: &[u8]| Request {
-            version: Version::Lzo2,
-            cwd: None,
-            argv: Vec::new(),
-            input: Sent::Preprocessed(source.to_vec()),
+        let meetings = |whole: u8, path: &[u8]| {
+            let found = before.known(&Digest([whole; 32]), || Ok::<_, ()>(known(path)));
+            found.unwrap().meetings.clone()
         };
-        let (one, other) = (Digest([1; 32]), Digest([2; 32]));
-        assert_eq!(*before.digests(&one, &request(b"x")), [Digest::of(b"x")]);
+        assert_eq!(meetings(1, b"/x"), [b"/x"]);
         // Whoever says that it is the same is believed.
-        assert_eq!(*before.digests(&one, &request(b"y")), [Digest::of(b"x")]);
-        assert_eq!(*before.digests(&other, &request(b"y")), [Digest::of(b"y")]);
+        assert_eq!(meetings(1, b"/y"), [b"/x"]);
+        assert_eq!(meetings(2, b"/y"), [b"/y"]);
+        let failed = before.known(&Digest([3; 32]), || Err("why"));
+        assert_eq!(failed.unwrap_err(), "why");
+        assert_eq!(meetings(3, b"/z"), [b"/z"]);
+    }
+
+    #[test]
+    fn many_requests_do_not_fill_the_memory() {
+        let before = SentBefore::default();
+        for name in 0..=255 {
+            let path = vec![b'x'; KEPT / 100];
+            before
+                .known(&Digest([name; 32]), || Ok::<_, ()>(known(&path)))
+                .unwrap();
+        }
+        let kept = before.known.iter().map(|known| known.bytes());
+        assert!((1..=KEPT).contains(&kept.sum()));
     }
 }
