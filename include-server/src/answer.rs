@@ -176,6 +176,12 @@ impl Answerer {
         })
     }
 
+    /// Records what headers come to from this meeting with them on, until the memory is made anew. (Tests do not meet a header
+    /// often.)
+    pub fn record_from(&self, meeting: u32) {
+        self.memory().files.summaries().record_from(meeting);
+    }
+
     /// The memory, made anew when it has grown too large.
     fn memory(&self) -> Arc<Memory> {
         let memory = Arc::clone(&self.memory.read().unwrap_or_else(PoisonError::into_inner));
@@ -279,6 +285,14 @@ impl Answerer {
         if let Some(mirror) = &self.mirror {
             mirror.clear();
         }
+    }
+
+    /// To be called when the process ends: the file system is left as it was, and the memory to the system. To give it back
+    /// piece by piece takes as long as to fill it.
+    pub fn leave(self) {
+        self.clean_up();
+        self.memory().options.clean_up();
+        std::mem::forget(self);
     }
 }
 

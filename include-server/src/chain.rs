@@ -57,6 +57,8 @@ pub enum SearchKind {
 pub struct FoundFile {
     /// The name as the compiler spells it (it may be relative to the working directory; `gcc -M` also drops a leading `./`).
     pub name: PathBuf,
+    /// The directory part of the name, with its slash.
+    pub(crate) directory: Atom,
     /// What the file held when it was scanned.
     pub content: Arc<FileContent>,
     /// How it was found.
@@ -73,6 +75,7 @@ impl FoundFile {
     pub(crate) fn new(hit: &Hit, content: Arc<FileContent>) -> FoundFile {
         FoundFile {
             name: PathBuf::from(OsStr::from_bytes(hit.name.spelling())),
+            directory: hit.directory,
             content,
             opened_by: hit.kind,
             node: hit.node,

@@ -1,7 +1,10 @@
 //! What regular files hold, with what follows from the bytes alone: directive programs, digest, compressed form.
 
+mod text;
+
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +12,9 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::configuration::LexingMode;
+use crate::lexer::Oddities;
 use crate::program::Program;
+pub use text::Text;
 
 /// The largest file the scanner reads, in bytes.
 pub const FILE_SIZE_LIMIT: u64 = 256 << 20;
@@ -69,11 +74,15 @@ impl FileStamp {
 
 /// Bytes and what follows from bytes alone; survives a `touch`.
 struct Body {
-    bytes: Arc<[u8]>,
+    bytes: Text,
     digest: OnceLock<[u8; 32]>,
     lzo: OnceLock<Arc<[u8]>>,
     /// For the mode that asked first, which is nearly always the only one.
     program: OnceLock<(LexingMode, Arc<Program>)>,
+    /// A thread has begun to build it.
+    begun: AtomicBool,
+    /// Decides which other modes have the same program.
+    oddities: OnceLock<Oddities>,
     other_programs: RwLock<Vec<(LexingMode, Arc<Program>)>>,
 }
 
@@ -93,12 +102,14 @@ impl std::fmt::Debug for FileContent {
 }
 
 impl FileContent {
-    pub(crate) fn new(stamp: FileStamp, bytes: Arc<[u8]>) -> FileContent {
+    pub(crate) fn new(stamp: FileStamp, bytes: Text) -> FileContent {
         let body = Body {
             bytes,
             digest: OnceLock::new(),
             lzo: OnceLock::new(),
             program: OnceLock::new(),
+            begun: AtomicBool::new(false),
+            oddities: OnceLock::new(),
             other_programs: RwLock::default(),
         };
         FileContent {
@@ -108,7 +119,7 @@ impl FileContent {
     }
 
     /// The same file read again: what follows from the bytes stays when they are the same.
-    pub(crate) fn renewed(&self, stamp: FileStamp, bytes: Arc<[u8]>) -> Arc<FileContent> {
+    pub(crate) fn renewed(&self, stamp: FileStamp, bytes: Text) -> Arc<FileContent> {
         match self.body.bytes == bytes {
             true => Arc::new(FileContent {
                 stamp,
@@ -119,7 +130,7 @@ impl FileContent {
     }
 
     /// The bytes that were scanned; these are the bytes to ship.
-    pub fn bytes(&self) -> &Arc<[u8]> {
+    pub fn bytes(&self) -> &Text {
         &self.body.bytes
     }
 
@@ -142,11 +153,26 @@ impl FileContent {
             .get_or_init(|| protocol::lzo::compress(&self.body.bytes).into())
     }
 
-    /// The directive program of the bytes under `mode`, built once per mode.
+    /// Whether another thread is just building the first program.
+    pub fn is_being_built(&self) -> bool {
+        self.body.program.get().is_none() && self.body.begun.load(Ordering::Relaxed)
+    }
+
+    /// The directive program of the bytes under `mode`, built once for all modes that read them alike.
     pub fn program(&self, mode: LexingMode) -> Arc<Program> {
         let build = || Arc::new(Program::build(&self.body.bytes, mode));
-        let (first, program) = self.body.program.get_or_init(|| (mode, build()));
-        if *first == mode {
+        let first = || {
+            self.body.begun.store(true, Ordering::Relaxed);
+            (mode, build())
+        };
+        let (first, program) = self.body.program.get_or_init(first);
+        let oddities = || {
+            *self
+                .body
+                .oddities
+                .get_or_init(|| Oddities::of(self.bytes()))
+        };
+        if *first == mode || oddities().allow(*first, mode) {
             return Arc::clone(program);
         }
         let kept = |programs: &[(LexingMode, Arc<Program>)]| {
@@ -201,7 +227,7 @@ pub(crate) fn is_recent(stamp: &FileStamp, at: i64) -> bool {
 /// A file's bytes with the stamp they had.
 pub(crate) struct StableRead {
     pub(crate) stamp: FileStamp,
-    pub(crate) bytes: Arc<[u8]>,
+    pub(crate) bytes: Text,
     /// When the reading began, in nanoseconds since 1970.
     pub(crate) began: i64,
 }
@@ -224,7 +250,9 @@ pub(crate) fn read_stable<T>(
         if stamp.size > FILE_SIZE_LIMIT {
             return Err(ReadError::TooLarge(stamp.size));
         }
-        let bytes = read_at_most(&file, stamp.size as usize + 1).map_err(ReadError::System)?;
+        let most = stamp.size as usize + 1;
+        let bytes = READ_BUFFER.with_borrow_mut(|buffer| Text::read(&file, most, buffer));
+        let bytes = bytes.map_err(ReadError::System)?;
         let after = rustix::fs::fstat(&file).map_err(ReadError::System)?;
         if FileStamp::new(&after).same_content(&stamp) && bytes.len() as u64 == stamp.size {
             return Ok((
@@ -240,42 +268,8 @@ pub(crate) fn read_stable<T>(
     Err(ReadError::Unstable)
 }
 
-/// A thread's buffer for reading; it is used again and again, so that it stays in the processor's cache.
-const BUFFER: usize = 256 << 10;
-
 thread_local! {
     static READ_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The first `most` bytes of a file. (A regular file gives as much as it has at once.)
-fn read_at_most(file: &OwnedFd, most: usize) -> rustix::io::Result<Arc<[u8]>> {
-    if most > BUFFER {
-        let mut buffer = vec![0; most];
-        let length = fill(file, &mut buffer)?;
-        return Ok(buffer[..length].into());
-    }
-    READ_BUFFER.with_borrow_mut(|buffer| {
-        buffer.resize(BUFFER, 0);
-        let length = fill(file, &mut buffer[..most])?;
-        Ok(buffer[..length].into())
-    })
-}
-
-/// Reads until the buffer lacks its last byte only, which is not expected to be there, or the file ends.
-fn fill(file: &OwnedFd, buffer: &mut [u8]) -> rustix::io::Result<usize> {
-    let mut length = 0;
-    loop {
-        match rustix::io::read(file, &mut buffer[length..]) {
-            Ok(more) => {
-                length += more;
-                if more == 0 || length + 1 >= buffer.len() {
-                    return Ok(length);
-                }
-            }
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
 }
 
 /// What a name is.

@@ -17,6 +17,7 @@ use foldhash::HashMap;
 use protocol::tree::FORCING_FILE;
 use protocol::tree_path::{TreePath, TreePathError};
 
+use crate::atom::Atom;
 use crate::closure::{Closure, ClosureFile, SearchKind};
 use crate::configuration::TranslationUnit;
 use crate::entry::{Entry, Node};
@@ -140,7 +141,7 @@ struct Builder<'a, 'f> {
     real: &'a RealDirectories,
     cwd: &'a Path,
     /// Whether names with these directory parts are the compiler's own by their text.
-    by_text: HashMap<&'a [u8], bool>,
+    by_text: HashMap<Atom, bool>,
     /// The first name of each file.
     files: HashMap<NodeId, &'a Path>,
     nodes: Vec<Arc<Entry>>,
@@ -174,21 +175,19 @@ impl<'a> Builder<'a, '_> {
         }
     }
 
-    fn is_system_by_text(&mut self, name: &'a Path) -> bool {
-        let name = name.as_os_str().as_bytes();
-        let slash = memchr::memrchr(b'/', name).map_or(0, |slash| slash + 1);
+    fn is_system_by_text(&mut self, file: &ClosureFile) -> bool {
         let system = self.system;
-        let known = self.by_text.entry(&name[..slash]);
-        *known.or_insert_with(|| system.holds(name))
+        let known = self.by_text.entry(file.directory);
+        *known.or_insert_with(|| system.holds(file.name.as_os_str().as_bytes()))
     }
 
     /// Whether a file is not the server's own. Notes the links on the way to it.
     fn is_clients(&mut self, file: &'a ClosureFile) -> Result<bool, LayoutError> {
         let is_source = file.opened_by == SearchKind::Source;
-        if !is_source && self.is_system_by_text(&file.name) {
+        if !is_source && self.is_system_by_text(file) {
             return Ok(false);
         }
-        match self.walk.follow(&file.name, file.node)? {
+        match self.walk.follow(file)? {
             Way::Client => Ok(true),
             Way::System if is_source => Err(LayoutError::SystemSource {
                 path: file.name.clone(),

@@ -4,8 +4,11 @@
 //! raw strings go around it and see the physical bytes. Spellings become `Atom`s only when the caller asks for it, so that ordinary
 //! text costs no interning.
 
+mod likeness;
 mod marks;
 mod text;
+
+pub use likeness::Oddities;
 
 use memchr::{memchr_iter, memchr2, memmem};
 

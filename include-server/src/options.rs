@@ -192,6 +192,11 @@ impl Options {
         })
     }
 
+    /// Removes what is in the file system; compilers cannot be asked any more.
+    pub(crate) fn clean_up(&self) {
+        self.compilers.clean_up();
+    }
+
     fn environment_of(&self, query: &Query) -> Environment {
         let pairs = match &query.environment {
             None => self.environment.clone(),

@@ -1,6 +1,5 @@
 //! `include-server scan`: the scanner's answer for a person, a test or a benchmark.
 
-use std::borrow::Cow;
 use std::io::{BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::ffi::OsStringExt;
@@ -8,8 +7,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-
-use serde::Serialize;
 
 use super::compile_commands::{self, CompileCommand};
 use super::environment::Environment;
@@ -23,10 +20,12 @@ pub(super) fn run(arguments: &ScanArguments) -> Result<ExitCode, CliError> {
     let kept = environment.kept(arguments.cache_dir.as_deref());
     let relevant = environment.relevant.clone();
     let answerer = Answerer::with_kept(relevant, arguments.freshness, None, kept)?;
-    match &arguments.compile_commands {
+    let code = match &arguments.compile_commands {
         Some(file) => scan_project(arguments, file, &environment, &answerer),
         None => scan_command(arguments, &environment, &answerer),
-    }
+    };
+    answerer.leave();
+    code
 }
 
 fn scan_command(
@@ -63,17 +62,8 @@ pub(super) fn names(closure: &Closure) -> impl Iterator<Item = &Path> {
     files.map(|file| file.name.as_path())
 }
 
-/// One line of output.
-#[derive(Serialize)]
-struct Line<'a> {
-    file: &'a str,
-    directory: &'a str,
-    deps: Vec<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    probed: Option<Vec<String>>,
-    declined: Option<String>,
-    cpu_us: u64,
-}
+/// A project's answers are megabytes.
+const OUTPUT_BUFFER: usize = 64 << 10;
 
 struct Scanned {
     answer: Option<Arc<Answered>>,
@@ -116,7 +106,7 @@ fn scan_project(
     let commands = compile_commands::read(file, &environment.relevant)?;
     let jobs = arguments.jobs.unwrap_or(0);
     let rounds = arguments.repeat.max(1);
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut out = BufWriter::with_capacity(OUTPUT_BUFFER, std::io::stdout().lock());
     for round in 1..=rounds {
         let mut written = Ok(());
         let (mut files, mut declined, mut times) = (0, 0, Vec::new());
@@ -161,6 +151,7 @@ fn spread(mut times: Vec<Duration>) -> String {
     )
 }
 
+/// One line of output, a JSON object.
 fn write_line(
     out: &mut impl Write,
     command: &CompileCommand,
@@ -168,20 +159,77 @@ fn write_line(
     probed: bool,
 ) -> std::io::Result<()> {
     let closure = scanned.answer.as_ref().map(|answer| &answer.closure);
-    let line = Line {
-        file: &command.file,
-        directory: &command.directory,
-        deps: closure.map_or_else(Vec::new, |closure| {
-            names(closure).map(Path::to_string_lossy).collect()
-        }),
-        probed: closure.filter(|_| probed).map(|closure| {
-            let absent = closure.probed_absent();
-            let text = |path: &std::path::PathBuf| path.to_string_lossy().into_owned();
-            absent.iter().map(text).collect()
-        }),
-        declined: scanned.declined,
-        cpu_us: u64::try_from(scanned.cpu.as_micros()).unwrap_or(u64::MAX),
-    };
-    serde_json::to_writer(&mut *out, &line)?;
-    out.write_all(b"\n")
+    out.write_all(b"{\"file\":")?;
+    write_string(out, command.file.as_bytes())?;
+    out.write_all(b",\"directory\":")?;
+    write_string(out, command.directory.as_bytes())?;
+    out.write_all(b",\"deps\":")?;
+    write_names(out, closure.into_iter().flat_map(names))?;
+    if let Some(closure) = closure.filter(|_| probed) {
+        out.write_all(b",\"probed\":")?;
+        write_names(out, closure.probed_absent().iter().map(AsRef::as_ref))?;
+    }
+    out.write_all(b",\"declined\":")?;
+    match &scanned.declined {
+        Some(why) => write_string(out, why.as_bytes())?,
+        None => out.write_all(b"null")?,
+    }
+    let cpu = u64::try_from(scanned.cpu.as_micros()).unwrap_or(u64::MAX);
+    writeln!(out, ",\"cpu_us\":{cpu}}}")
+}
+
+fn write_names<'a>(
+    out: &mut impl Write,
+    names: impl Iterator<Item = &'a Path>,
+) -> std::io::Result<()> {
+    let mut before: &[u8] = b"[";
+    for name in names {
+        out.write_all(before)?;
+        write_string(out, name.as_os_str().as_bytes())?;
+        before = b",";
+    }
+    out.write_all(if before == b"[" { b"[]" } else { b"]" })
+}
+
+/// A JSON string; what is no UTF-8 is replaced. Nearly all names are plain, and there are many of them.
+fn write_string(out: &mut impl Write, text: &[u8]) -> std::io::Result<()> {
+    let is_odd = |byte: u8| !(b' '..0x7f).contains(&byte) || byte == b'"' || byte == b'\\';
+    // All of them are looked at, which goes many at a time.
+    if text.iter().fold(false, |odd, &byte| odd | is_odd(byte)) {
+        serde_json::to_writer(&mut *out, &String::from_utf8_lossy(text))?;
+        return Ok(());
+    }
+    out.write_all(b"\"")?;
+    out.write_all(text)?;
+    out.write_all(b"\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_json_whatever_is_in_them() {
+        let plain = b"/usr/include/c++/12/bits/stl algo.h".as_slice();
+        for text in [
+            plain,
+            b"",
+            b"a\"b",
+            b"a\\b",
+            b"\x00\n\x1f",
+            b"\x7f",
+            "\u{e4}".as_bytes(),
+            b"\xff",
+        ] {
+            let mut out = Vec::new();
+            write_string(&mut out, text).unwrap();
+            let read: String = serde_json::from_slice(&out).unwrap();
+            assert_eq!(read, String::from_utf8_lossy(text));
+        }
+        let mut out = Vec::new();
+        let names = ["a", "b"].map(Path::new);
+        write_names(&mut out, names.into_iter()).unwrap();
+        write_names(&mut out, std::iter::empty()).unwrap();
+        assert_eq!(out, b"[\"a\",\"b\"][]");
+    }
 }

@@ -139,6 +139,12 @@ impl Compilers {
         })
     }
 
+    /// Removes what is in the file system; no compiler can be asked any more.
+    pub(crate) fn clean_up(&self) {
+        // As when it is dropped: whatever stays is the system's to remove.
+        let _ = std::fs::remove_dir_all(self.asking.bait.path());
+    }
+
     /// The compiler that `name` means, as the client would find it: by its path, or through `search` (the value of
     /// `PATH`) past distcc's and ccache's masquerade links.
     ///

@@ -11,8 +11,8 @@ use rustix::io::Errno;
 
 use super::medium::Medium;
 use super::node::{
-    BY_NAME, DirectoryTimes, Held, LAID, Node, OPENED, PROGRAM, REMOTE, SEARCHED, SHOWN, State,
-    UNSETTLED, WATCHED,
+    BY_NAME, DirectoryTimes, Held, LAID, Node, OPENED, PROGRAM, READING, REMOTE, SEARCHED, SHOWN,
+    State, UNSETTLED, WATCHED,
 };
 use super::{Facts, NodeId, Value, lock};
 use crate::files::{self, FileContent, FileStamp, ReadError};
@@ -394,7 +394,10 @@ impl Facts {
             node.put(OPENED, false);
             (watched, has_writer(file))
         };
-        let ((watched, written), read) = files::read_stable(begin, inspect)?;
+        node.put(READING, true);
+        let read = files::read_stable(begin, inspect);
+        node.put(READING, false);
+        let ((watched, written), read) = read?;
         // The name may have gone to another file after the opening, and the events that said so may be taken in already.
         // (Without a watch the next request asks; with a new one they count as later.)
         let is_named = lay || !names_watched || {

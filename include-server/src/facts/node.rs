@@ -145,6 +145,8 @@ pub(super) const OPENED: u16 = 2;
 pub(super) const BY_NAME: u16 = 16;
 /// On a file system where only opening asks anew.
 pub(super) const REMOTE: u16 = 32;
+/// A thread is reading the content.
+pub(super) const READING: u16 = 512;
 /// The content may change without a change of its stamp: it is read again at every request.
 pub(super) const UNSETTLED: u16 = 4;
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::HashMap;
 
-use super::node::{PROGRAM, SEARCHED, UNSETTLED};
+use super::node::{PROGRAM, READING, SEARCHED, UNSETTLED};
 use super::passage::{self, End, Passage};
 use super::{Facts, NodeId, Value, lock};
 use crate::files::{FileContent, ReadError, Status};
@@ -330,6 +330,23 @@ impl<'f> Session<'f> {
         self.alterations += u64::from(is_altered);
         self.contents.insert(id, (Arc::clone(&content), version));
         Ok((content, version))
+    }
+
+    /// Whether another thread is just reading what the file holds.
+    pub fn is_being_read(&self, id: NodeId) -> bool {
+        self.facts.node(id).has(READING)
+    }
+
+    /// Reads a file of at most `limit` bytes that this request may ask for later, so that it is known then.
+    pub fn read_ahead(&mut self, id: NodeId, limit: u64) -> Option<Arc<FileContent>> {
+        match self.aside(|session| session.value(id)) {
+            Value::File(stamp) if stamp.size <= limit => {}
+            _ => return None,
+        }
+        // It does not become this request's: whoever asks relies on it, and that is noted then.
+        let (content, is_altered) = self.facts.content(id, self.facts.node(id)).ok()?;
+        self.alterations += u64::from(is_altered);
+        Some(content)
     }
 
     /// Whether what `vouched` belongs to held by watched nodes alone, and nothing has happened since.

@@ -73,7 +73,7 @@ struct Builder<'a, 'f> {
 impl<'a> Builder<'a, '_> {
     /// A file that the compiler reads under this name.
     fn file(&mut self, file: &'a ClosureFile) -> Result<(), LayoutError> {
-        let way = self.walk.follow(&file.name, file.node)?;
+        let way = self.walk.follow(file)?;
         let is_source = file.opened_by == SearchKind::Source;
         if is_source && way == Way::System {
             return Err(LayoutError::SystemSource {
@@ -90,7 +90,7 @@ impl<'a> Builder<'a, '_> {
 
     /// A file that only has to be there.
     fn unread_file(&mut self, file: &'a ClosureFile) -> Result<(), LayoutError> {
-        let way = self.walk.follow(&file.name, file.node)?;
+        let way = self.walk.follow(file)?;
         match self.files.contains_key(&file.node) {
             true => Ok(()),
             false => self.add(file, way, false),

@@ -9,6 +9,8 @@ use foldhash::{HashMap, HashSet};
 
 use super::LayoutError;
 use super::system::RealDirectories;
+use crate::atom::Atom;
+use crate::chain::FoundFile;
 use crate::facts::{End, Facts, NodeId, Passage, Session, Step, Value};
 
 /// Where a name leads.
@@ -67,7 +69,7 @@ pub(super) struct Walk<'a, 'f> {
     /// Ways through directories, by their address, to where they lead; each is kept, so that the address stays taken.
     ways: HashMap<usize, (Arc<Passage>, Position)>,
     /// Where the directory parts of names lead.
-    directories: HashMap<&'a [u8], Position>,
+    directories: HashMap<Atom, Position>,
     noted: Noted,
     noted_links: HashSet<NodeId>,
     noted_directories: HashSet<NodeId>,
@@ -117,17 +119,15 @@ impl<'a, 'f> Walk<'a, 'f> {
         self.session.path(node)
     }
 
-    /// Where `name` leads, under which this request has found the file `node`; relative names start in the working
-    /// directory.
-    pub(super) fn follow(&mut self, name: &'a Path, node: NodeId) -> Result<Way, LayoutError> {
+    /// Where the name of a file leads under which this request has found it; relative names start in the working directory.
+    pub(super) fn follow(&mut self, file: &FoundFile) -> Result<Way, LayoutError> {
+        let name = file.name.as_path();
         let bytes = name.as_os_str().as_bytes();
-        let slash = memchr::memrchr(b'/', bytes).map_or(0, |slash| slash + 1);
-        let (directory, last) = bytes.split_at(slash);
-        if let Some(&position) = self.directories.get(directory)
-            && self.session.parent(node) == position.at
+        if let Some(&position) = self.directories.get(&file.directory)
+            && self.session.parent(file.node) == position.at
             && self
-                .path(node)
-                .strip_suffix(last)
+                .path(file.node)
+                .strip_suffix(&bytes[file.directory.spelling().len()..])
                 .is_some_and(|rest| rest.ends_with(b"/"))
         {
             // No link at its end.
@@ -153,7 +153,7 @@ impl<'a, 'f> Walk<'a, 'f> {
             (None, _) => way,
         };
         if located.last.is_none() {
-            self.directories.insert(directory, way);
+            self.directories.insert(file.directory, way);
         }
         self.way(end, name)
     }

@@ -36,6 +36,8 @@ pub(super) struct Tape {
     events: Vec<Event>,
     marks: Vec<Mark>,
     spoiled: bool,
+    /// Room for the next effect.
+    spare: Effect,
 }
 
 /// A stretch that is being recorded.
@@ -140,7 +142,7 @@ impl Macros {
     }
 
     fn effect(&mut self, start: usize) -> Effect {
-        let mut effect = Effect::default();
+        let mut effect = std::mem::take(&mut self.tape.spare);
         let (generation, tape) = (self.generation, &mut self.tape);
         // One number for what was read, and the next for what was set.
         tape.effects += 2;
@@ -164,6 +166,13 @@ impl Macros {
             *definition = self.get(*name);
         }
         effect
+    }
+
+    /// Takes an effect back that nobody needs any more: its memory is the next one's.
+    pub fn give_back(&mut self, mut effect: Effect) {
+        effect.reads.clear();
+        effect.writes.clear();
+        self.tape.spare = effect;
     }
 
     /// What is being recorded depends on more than macros.

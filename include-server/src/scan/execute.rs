@@ -9,7 +9,7 @@ use super::world::{Frame, World};
 use crate::atom::Atom;
 use crate::chain::{Origin, Resolved};
 use crate::condition;
-use crate::configuration::{CompilerFamily, TimePolicy};
+use crate::configuration::{CompilerFamily, LexingMode, TimePolicy};
 use crate::decline::Decline;
 use crate::macros::{Definition, Expander, Fault, HeaderName, Rules};
 use crate::program::{
@@ -520,6 +520,7 @@ impl Scan<'_> {
                 });
             }
         }
+        self.read_ahead_of(found);
         let Some(record) = self.world.open(found)? else {
             return Ok(false);
         };
@@ -545,10 +546,10 @@ impl Scan<'_> {
         self.world.list(record);
         let content = Arc::clone(&self.world.records[record].file.content);
         let system = self.world.found_is_system(hit.kind);
-        let mut mode = self.rules.mode;
-        // In its system headers gcc takes `//` for a comment in C90 too.
-        mode.line_comments |= system && !mode.clang;
-        let program = content.program(mode);
+        if content.is_being_built() {
+            self.read_ahead_while(|_| content.is_being_built());
+        }
+        let program = content.program(self.mode_of(system));
         if let Some(guard) = program.guard
             && self.macros.is_defined(guard)
         {
@@ -565,6 +566,14 @@ impl Scan<'_> {
                 Ok(true)
             }
         }
+    }
+
+    /// How a file is read, which may be a system header.
+    pub(super) fn mode_of(&self, system: bool) -> LexingMode {
+        let mut mode = self.rules.mode;
+        // In its system headers gcc takes `//` for a comment in C90 too.
+        mode.line_comments |= system && !mode.clang;
+        mode
     }
 
     /// Pushes a file.

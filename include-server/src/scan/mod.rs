@@ -3,6 +3,7 @@
 //!
 //! All state belongs to the one scan; only the macro table's memory is kept by the thread for the next one.
 
+mod ahead;
 mod execute;
 mod memo;
 mod notes;

@@ -34,6 +34,9 @@ const MOST_INSIDE: u64 = 70;
 /// No file of a summary.
 const NOWHERE: u32 = u32::MAX;
 
+/// No record.
+const NO_RECORD: usize = usize::MAX;
+
 /// What to do with a file.
 pub(super) enum Recalled {
     /// Nothing: its effect was had.
@@ -170,10 +173,14 @@ impl Scan<'_> {
             return;
         };
         self.inside = directives.max(recorder.outer_inside);
-        let Some(mut summary) = self.world.summary(&noted.begin) else {
+        let summary = self.world.summary(&noted.begin).map(|mut summary| {
+            self.put_macros(&effect, &mut summary);
+            summary
+        });
+        self.macros.give_back(effect);
+        let Some(mut summary) = summary else {
             return;
         };
-        self.put_macros(&effect, &mut summary);
         summary.height = noted.height;
         summary.directives = directives;
         summary.includes = recorder.includes_left - self.includes_left;
@@ -221,8 +228,11 @@ impl World<'_> {
         if !self.session.aside(|session| grounds.hold(session)) {
             return Fit::Stale;
         }
+        self.fitted.clear();
         for touched in &summary.files {
-            let known = self.by_name.get(&touched.name).map(|&at| &self.records[at]);
+            let record = self.by_name.get(&touched.name).copied();
+            self.fitted.push(record.unwrap_or(NO_RECORD));
+            let known = record.map(|at| &self.records[at]);
             let content = &touched.file.content;
             if known.is_some_and(|record| !Arc::ptr_eq(&record.file.content, content)) {
                 return Fit::Stale;
@@ -241,18 +251,18 @@ impl World<'_> {
         Fit::Yes
     }
 
-    /// Takes files and lookups over.
+    /// Takes files and lookups over, of a summary that was just found to fit.
     fn take(&mut self, summary: &Summary) {
         self.grounds.push(Arc::clone(&summary.grounds));
         if self.is_noting() {
             self.notes.grounds.push(Arc::clone(&summary.grounds));
         }
-        let mut records = Vec::with_capacity(summary.files.len());
-        for file in &summary.files {
-            let record = match self.by_name.get(&file.name) {
-                Some(&record) => record,
-                None => self.add_record(file.name, Arc::clone(&file.file), file.version),
-            };
+        let mut records = std::mem::take(&mut self.fitted);
+        for (file, place) in summary.files.iter().zip(&mut records) {
+            if *place == NO_RECORD {
+                *place = self.add_record(file.name, Arc::clone(&file.file), file.version);
+            }
+            let record = *place;
             if let Some(touch) = self.touch(record) {
                 if !touch.marks_once && touch.once_before.is_none() {
                     touch.once_before = file.once_before;
@@ -265,7 +275,6 @@ impl World<'_> {
             if file.text_read {
                 self.read_text(record);
             }
-            records.push(record);
         }
         let record = |&at: &u32| records[at as usize];
         for at in &summary.listed {
@@ -275,6 +284,7 @@ impl World<'_> {
         let looked_for = summary.looked_for.iter();
         self.looked_for
             .extend(looked_for.map(|(at, how)| (record(at), *how)));
+        self.fitted = records;
         self.text_counts |= summary.mentions & Mention::Counter.bit() != 0;
         self.notes.mentions |= summary.mentions;
         let deepest = self.frames.len() + 1 + summary.height;

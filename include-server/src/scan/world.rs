@@ -46,11 +46,13 @@ pub(super) struct Frame {
     /// Index of its program among those of the scan.
     pub(super) program_index: u32,
     pub(super) position: usize,
+    /// What it includes before this position was read ahead.
+    pub(super) ahead: usize,
     origin: Origin,
     /// Whether it is a system header.
-    system: bool,
+    pub(super) system: bool,
     /// The directory part of the name, with its slash.
-    directory: Atom,
+    pub(super) directory: Atom,
     /// The physical line of the directive being executed.
     pub(super) line: u32,
     /// What `#line` has added to line numbers.
@@ -72,6 +74,7 @@ impl Frame {
             record: Some(record),
             program_index,
             position: 0,
+            ahead: 0,
             origin,
             system,
             directory,
@@ -88,6 +91,7 @@ impl Frame {
             record: None,
             program_index: 0,
             position: 0,
+            ahead: 0,
             origin: Origin::Nowhere,
             system: false,
             directory: known::EMPTY,
@@ -108,6 +112,7 @@ pub(super) struct Tables {
     records: Vec<Record>,
     order: Vec<usize>,
     notes: Notes,
+    fitted: Vec<usize>,
 }
 
 pub(super) struct World<'s> {
@@ -142,6 +147,8 @@ pub(super) struct World<'s> {
     /// Files read so far, without the source and stdc-predef.h: a precompiled header can only be the first.
     pub(super) headers_read: bool,
     pub(super) notes: Notes,
+    /// The records of the files of the summary that was looked at last, as far as there are any.
+    pub(super) fitted: Vec<usize>,
 }
 
 impl<'s> World<'s> {
@@ -178,6 +185,7 @@ impl<'s> World<'s> {
             line_was_read: false,
             headers_read: false,
             notes: tables.notes,
+            fitted: tables.fitted,
         }
     }
 
@@ -189,6 +197,7 @@ impl<'s> World<'s> {
         self.records.clear();
         self.order.clear();
         self.notes.clear();
+        self.fitted.clear();
         let tables = Tables {
             looked_up: self.looked_up,
             uses: self.uses,
@@ -196,6 +205,7 @@ impl<'s> World<'s> {
             records: self.records,
             order: self.order,
             notes: self.notes,
+            fitted: self.fitted,
         };
         (self.session, tables)
     }
@@ -612,7 +622,7 @@ fn inode_of(content: &FileContent) -> (u64, u64) {
     (stamp.device, stamp.inode)
 }
 
-fn is_system(kind: SearchKind, includer_is_system: bool) -> bool {
+pub(super) fn is_system(kind: SearchKind, includer_is_system: bool) -> bool {
     match kind {
         SearchKind::Directory { system, .. } => system || includer_is_system,
         SearchKind::Includer | SearchKind::Absolute => includer_is_system,

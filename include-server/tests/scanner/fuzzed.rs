@@ -31,7 +31,12 @@ fn check_after(program: &str, commands: &[&str], fixture: &str) {
     let tree = plant(fixture);
     // What was written a moment ago is remembered for no other request.
     std::thread::sleep(std::time::Duration::from_millis(30));
-    let answerer = || Answerer::new(Vec::new(), Freshness::Stat, None).unwrap();
+    let answerer = || {
+        let answerer = Answerer::new(Vec::new(), Freshness::Stat, None).unwrap();
+        answerer.record_from(2);
+        answerer.record_from(2);
+        answerer
+    };
     let query = |command: &str| query(program, tree.path(), command);
     let answer = |answerer: &Answerer, command: &str| {
         let answer = answerer.answer(&query(command));

@@ -39,9 +39,11 @@ impl Project {
     fn new(compiler: &Compiler, root: &Path, options: &str) -> Project {
         // Of files that may still change within one tick of the clock nothing is kept.
         std::thread::sleep(std::time::Duration::from_millis(100));
+        let shared = FileTable::new();
+        shared.summaries().record_from(2);
         Project {
             job: job(compiler, root, &words(options)),
-            shared: FileTable::new(),
+            shared,
         }
     }
 
@@ -182,4 +184,40 @@ fn depth_is_that_of_the_unit() {
         assert!(project.scan("deep.c", &[]).contains("200"));
     }
     assert!(project.taken() > 0);
+}
+
+/// Threads that meet the same headers for the first time read ahead of each other; what one unit does not include is not in
+/// its answer.
+#[test]
+fn threads_that_begin_at_once_answer_as_alone() {
+    let Some(gcc) = compiler("gcc") else { return };
+    let text = "int a_declaration(int of, char *no, double interest);\n".repeat(2000);
+    let mut files = String::new();
+    for unit in 0..4 {
+        files +=
+            &format!("//- unit{unit}.c\n#include \"all.h\"\n#if 0\n#include \"never.h\"\n#endif\n");
+    }
+    files += "//- never.h\n//- all.h\n";
+    let headers: String = (0..40)
+        .map(|at| format!("#include \"h{at}.h\"\n"))
+        .collect();
+    files += &headers;
+    for at in 0..40 {
+        let other = (at + 1) % 40;
+        files += &format!(
+            "//- h{at}.h\n#ifndef H{at}\n#define H{at}\n{text}#include \"h{other}.h\"\n#include \"absent{at}/h.h\"\n#endif\n//- absent{at}/h.h\n"
+        );
+    }
+    let tree = plant(&files);
+    let project = Project::new(&gcc, tree.path(), "-I. unit0.c");
+    let (project, start) = (&project, &std::sync::Barrier::new(4));
+    std::thread::scope(|scope| {
+        for unit in 0..4 {
+            scope.spawn(move || {
+                start.wait();
+                let answer = project.scan(&format!("unit{unit}.c"), &[]);
+                assert!(answer.contains("absent39/h.h") && !answer.contains("never.h"));
+            });
+        }
+    });
 }

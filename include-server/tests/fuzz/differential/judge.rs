@@ -319,7 +319,9 @@ fn lines(answer: &Result<Closure, String>) -> Vec<String> {
 }
 
 fn answerer(freshness: Freshness) -> Answerer {
-    Answerer::new(Vec::new(), freshness, None).expect("a temporary directory")
+    let answerer = Answerer::new(Vec::new(), freshness, None).expect("a temporary directory");
+    answerer.record_from(2);
+    answerer
 }
 
 /// What the driver would start, without looking at anything but the setup. clang's driver does it all in one process.
