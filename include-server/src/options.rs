@@ -185,8 +185,8 @@ impl Options {
         kept: Option<Arc<Kept>>,
     ) -> Result<Self, CompilerError> {
         Ok(Self {
-            compilers: Compilers::new(kept)?,
-            identifier: Identifier::default(),
+            compilers: Compilers::new(kept.clone())?,
+            identifier: Identifier::new(kept),
             configurations: DashMap::new(),
             environment,
         })

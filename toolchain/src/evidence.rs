@@ -4,13 +4,21 @@
 //! `PATH`, makes another compiler of it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use protocol::bundle::number::{Body, put_bytes, put_number};
+use protocol::error::WireError;
 
 use crate::error::IdentifyError;
 use crate::stamp::{Seen, now};
 
+/// Bytes of a path in evidence that was kept.
+const LONGEST_PATH: u32 = 64 << 10;
+
 /// All that an identity rests on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
     /// The compiler as it was named, and the file that its links lead to: it looks for its parts beside that.
     program: (PathBuf, PathBuf),
@@ -27,6 +35,44 @@ impl Evidence {
         self.settled
             && program.canonicalize().is_ok_and(|now| now == *real)
             && self.seen.iter().all(|(path, seen)| Seen::at(path) == *seen)
+    }
+
+    /// For keeping it on disk; `None` when it is not to be believed later.
+    #[must_use]
+    pub fn encode(&self) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
+        put_bytes(&mut out, &bytes(&self.program.0));
+        put_bytes(&mut out, &bytes(&self.program.1));
+        put_number(&mut out, self.seen.len() as u64);
+        for (path, seen) in &self.seen {
+            put_bytes(&mut out, &bytes(path));
+            seen.put(&mut out);
+        }
+        self.settled.then_some(out)
+    }
+
+    /// Reads what [`Evidence::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`WireError`] for anything else.
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        let mut body = Body::new(bytes);
+        let path = |body: &mut Body<'_>| -> Result<PathBuf, WireError> {
+            Ok(OsStr::from_bytes(body.bytes(LONGEST_PATH)?).into())
+        };
+        let program = (path(&mut body)?, path(&mut body)?);
+        let mut seen = BTreeMap::new();
+        for _ in 0..body.count(u32::MAX, 2)? {
+            let path = path(&mut body)?;
+            seen.insert(path, Seen::take(&mut body)?);
+        }
+        body.end()?;
+        Ok(Self {
+            program,
+            seen,
+            settled: true,
+        })
     }
 
     /// The names, in order. Whoever is told of changes to them need not call [`Evidence::holds`] again, if it held once after
@@ -106,5 +152,42 @@ impl Gathering {
             seen: self.seen,
             settled,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_kept_is_the_same_and_damage_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("cc"), "").unwrap();
+        std::os::unix::fs::symlink("cc", path("gcc")).unwrap();
+        std::os::unix::fs::symlink("nowhere", path("broken")).unwrap();
+        let mut gathering = Gathering::begin(&path("gcc")).unwrap();
+        for name in ["broken", "specs", "no/such/as"] {
+            gathering.note(&path(name));
+        }
+        let evidence = Evidence {
+            settled: true,
+            ..gathering.finish().unwrap()
+        };
+        assert_eq!(evidence.paths().count(), 5);
+        let bytes = evidence.encode().expect("it is settled");
+        assert_eq!(Evidence::decode(&bytes), Ok(evidence.clone()));
+        assert!(evidence.holds());
+        for length in 0..bytes.len() {
+            assert!(Evidence::decode(&bytes[..length]).is_err(), "{length}");
+        }
+        assert!(Evidence::decode(&[&bytes[..], b"x"].concat()).is_err());
+        std::fs::write(path("specs"), "").unwrap();
+        assert!(!Evidence::decode(&bytes).unwrap().holds());
+        let unsettled = Evidence {
+            settled: false,
+            ..evidence
+        };
+        assert_eq!(unsettled.encode(), None);
     }
 }

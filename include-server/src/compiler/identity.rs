@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use protocol::command_line::Language;
-use toolchain::{Question, identify};
+use toolchain::{Evidence, IdentifyError, Question, identify};
 
+use super::kept::Kept;
 use super::lock;
 use super::voucher::Voucher;
 use crate::facts::Session;
@@ -40,8 +41,9 @@ pub struct Subject {
 }
 
 /// Who compilers are; shared by all threads.
-#[derive(Default)]
 pub struct Identifier {
+    /// What earlier sessions found.
+    kept: Option<Arc<Kept>>,
     slots: DashMap<Subject, Arc<Mutex<Option<Known>>>>,
 }
 
@@ -60,6 +62,14 @@ impl Known {
 }
 
 impl Identifier {
+    /// Nothing asked yet, but perhaps by earlier sessions.
+    pub fn new(kept: Option<Arc<Kept>>) -> Self {
+        Self {
+            kept,
+            slots: DashMap::new(),
+        }
+    }
+
     /// The identity of `subject` as [`protocol::identity::Identity::encode`] writes it; empty when it is not known.
     pub fn identity(&self, subject: &Subject, session: &mut Session<'_>) -> Vec<u8> {
         if self.slots.len() >= KEPT && !self.slots.contains_key(subject) {
@@ -73,21 +83,12 @@ impl Identifier {
         {
             return known.encoded.clone();
         }
-        let fresh = ask(subject, session);
+        let fresh = ask(subject, self.kept.as_deref(), session);
         known.insert(fresh).encoded.clone()
     }
 }
 
-fn ask(subject: &Subject, session: &mut Session<'_>) -> Known {
-    let os = |bytes: &[u8]| -> OsString { OsStr::from_bytes(bytes).to_owned() };
-    let entries = subject.environment.iter();
-    let environment: Vec<_> = entries.map(|(name, value)| (os(name), os(value))).collect();
-    let question = Question {
-        compiler: &subject.program,
-        language: subject.language,
-        external_assembler: subject.external_assembler,
-        environment: &environment,
-    };
+fn ask(subject: &Subject, kept: Option<&Kept>, session: &mut Session<'_>) -> Known {
     let asked = Instant::now();
     let failed = |why: &dyn std::fmt::Display, session: &mut Session<'_>| {
         tracing::info!("{} has no identity: {why}", subject.program.display());
@@ -97,7 +98,9 @@ fn ask(subject: &Subject, session: &mut Session<'_>) -> Known {
             asked,
         }
     };
-    let (identity, evidence) = match identify(&question, TIME_LIMIT) {
+    let known = kept.and_then(|kept| kept.identity(subject));
+    let is_known = known.is_some();
+    let (encoded, evidence) = match known.map_or_else(|| find_out(subject), Ok) {
         Ok(found) => found,
         Err(error) => return failed(&error, session),
     };
@@ -108,11 +111,29 @@ fn ask(subject: &Subject, session: &mut Session<'_>) -> Known {
     if !evidence.holds() {
         return failed(&"it changes while it is asked", session);
     }
-    let mut encoded = Vec::with_capacity(256);
-    identity.encode(&mut encoded);
+    if let (Some(kept), false) = (kept, is_known) {
+        kept.put_identity(subject, &encoded, &evidence);
+    }
     Known {
         encoded,
         vouchers,
         asked,
     }
+}
+
+/// Asks the compiler itself.
+pub(super) fn find_out(subject: &Subject) -> Result<(Vec<u8>, Evidence), IdentifyError> {
+    let os = |bytes: &[u8]| -> OsString { OsStr::from_bytes(bytes).to_owned() };
+    let entries = subject.environment.iter();
+    let environment: Vec<_> = entries.map(|(name, value)| (os(name), os(value))).collect();
+    let question = Question {
+        compiler: &subject.program,
+        language: subject.language,
+        external_assembler: subject.external_assembler,
+        environment: &environment,
+    };
+    let (identity, evidence) = identify(&question, TIME_LIMIT)?;
+    let mut encoded = Vec::with_capacity(256);
+    identity.encode(&mut encoded);
+    Ok((encoded, evidence))
 }

@@ -123,33 +123,25 @@ impl Kept {
     /// Whether answers to `invocation` can be kept at all: of a program that is no script, and not told to look at this
     /// machine's processor.
     pub(super) fn covers(invocation: &Invocation) -> bool {
-        let mut start = [0; 4];
-        let program = std::fs::File::open(&invocation.program);
-        let is_binary = program.is_ok_and(|mut file| file.read_exact(&mut start).is_ok())
-            && start == *b"\x7fELF";
         let is_native = |word: &Vec<u8>| memchr::memmem::find(word, b"native").is_some();
         let is_native = invocation.words.iter().any(is_native);
-        is_binary && !is_native && invocation.search().is_some()
+        is_binary(&invocation.program) && !is_native && invocation.search().is_some()
+    }
+
+    /// What distinguishes this machine from others that share the directory.
+    pub(super) fn machine(&self) -> &[u8] {
+        &self.machine
     }
 
     /// The answer to `invocation`; whether its evidence holds is for the caller to see.
     pub(super) fn load(&self, invocation: &Invocation) -> Option<Entry> {
         let key = self.key(invocation);
-        let path = self.directory.join(name_of(&key));
-        match read(&path) {
-            Ok(bytes) => {
-                let entry = decode(&bytes, &key);
-                if entry.is_none() {
-                    tracing::debug!("{} is damaged or of another version", path.display());
-                }
-                entry
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => {
-                tracing::debug!("{} is not used: {error}", path.display());
-                None
-            }
+        let bytes = self.get(&key)?;
+        let entry = decode(&bytes, &key);
+        if entry.is_none() {
+            tracing::debug!("{} is damaged or of another version", name_of(&key));
         }
+        entry
     }
 
     /// Keeps an answer, together with what another process may have learnt about the same compiler.
@@ -185,7 +177,24 @@ impl Kept {
     }
 
     fn write(&self, key: &[u8], entry: &Entry) {
-        let bytes = encode(entry, key);
+        self.put(key, &encode(entry, key));
+    }
+
+    /// The file of a key, if there is one that may be used.
+    pub(super) fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let path = self.directory.join(name_of(key));
+        match read(&path) {
+            Ok(bytes) => Some(bytes),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => {
+                tracing::debug!("{} is not used: {error}", path.display());
+                None
+            }
+        }
+    }
+
+    /// Writes the file of a key. That it cannot be written costs a question later, no more.
+    pub(super) fn put(&self, key: &[u8], bytes: &[u8]) {
         if bytes.len() as u64 > SIZE_LIMIT {
             return;
         }
@@ -194,7 +203,7 @@ impl Kept {
             let mut file = tempfile::Builder::new()
                 .prefix(UNFINISHED)
                 .tempfile_in(&self.directory)?;
-            file.write_all(&bytes)?;
+            file.write_all(bytes)?;
             file.persist(&path).map_err(|error| error.error)?;
             self.make_room()
         })();
@@ -261,6 +270,13 @@ impl Kept {
         key.bytes(cwd.as_os_str().as_bytes());
         key.0
     }
+}
+
+/// Whether a program is no script, which might do anything.
+pub(super) fn is_binary(program: &Path) -> bool {
+    let mut start = [0; 4];
+    let program = std::fs::File::open(program);
+    program.is_ok_and(|mut file| file.read_exact(&mut start).is_ok()) && start == *b"\x7fELF"
 }
 
 /// Whether nobody else can have written what is there.

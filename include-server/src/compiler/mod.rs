@@ -7,6 +7,7 @@ mod batch;
 mod evidence;
 pub mod identity;
 pub mod kept;
+mod kept_identity;
 pub mod locate;
 pub mod oracle;
 pub mod probe;
