@@ -49,8 +49,7 @@ impl Codec {
         match self {
             Self::None => plain.to_vec(),
             Self::Lzo => crate::lzo::compress(plain),
-            Self::Zstd => zstd_frame(plain, effort)
-                .expect("compressing into memory of the right size does not fail"),
+            Self::Zstd => zstd_frame(plain, effort),
         }
     }
 
@@ -79,16 +78,15 @@ thread_local! {
     static COMPRESSORS: [Cell<Option<Compressor<'static>>>; 2] = const { [Cell::new(None), Cell::new(None)] };
 }
 
-fn zstd_frame(plain: &[u8], effort: Effort) -> std::io::Result<Vec<u8>> {
+fn zstd_frame(plain: &[u8], effort: Effort) -> Vec<u8> {
     COMPRESSORS.with(|kept| {
         let kept = &kept[usize::from(effort == Effort::Thorough)];
-        let mut compressor = match kept.take() {
-            Some(compressor) => compressor,
-            None => Compressor::new(effort as i32)?,
-        };
+        let mut compressor = kept
+            .take()
+            .unwrap_or_else(|| Compressor::new(effort as i32).expect("zstd has this level"));
         let frame = compressor.compress(plain);
         kept.set(Some(compressor));
-        frame
+        frame.expect("compressing into memory of the right size does not fail")
     })
 }
 
