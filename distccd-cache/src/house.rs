@@ -33,7 +33,7 @@ pub struct HouseSettings {
     /// What is kept for jobs in the bundle dialect; none where it is not spoken.
     pub shelf: Option<Arc<Shelf>>,
     /// Which compilers clients may name.
-    pub whitelist: Whitelist,
+    pub whitelist: Arc<Whitelist>,
     /// Which clients are served.
     pub access: Access,
     /// Compiles at a time.

@@ -288,7 +288,7 @@ fn prepare(
     let house = House::new(HouseSettings {
         workshop,
         shelf: shelf.clone(),
-        whitelist,
+        whitelist: Arc::new(whitelist),
         access,
         jobs,
         io_timeout: environment.io_timeout,

@@ -153,7 +153,7 @@ mod tests {
         House::new(HouseSettings {
             workshop: Workshop::new(WorkshopSettings::new(temp_dir.to_owned())).unwrap(),
             shelf: None,
-            whitelist: Whitelist::open(None),
+            whitelist: Arc::new(Whitelist::open(None)),
             access: Access::new(&[], true).unwrap(),
             jobs: 1,
             io_timeout: Duration::from_secs(20),

@@ -10,7 +10,7 @@ use protocol::request::{Head, Request};
 use protocol::wait_status::WaitStatus;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
-use crate::bundle::compilers::Asked;
+use crate::bundle::compilers::identify;
 use crate::command::source_name;
 use crate::failure::{Cached, Done, Failure, ending_of};
 use crate::house::House;
@@ -126,8 +126,7 @@ impl Task {
             let finished = self.compile(house, peer, reader).await?;
             return self.give(house, peer, finished, None, writer).await;
         };
-        let asked = Asked::new(house, &shelf, self.compiler.clone());
-        let (identity, plan, begun) = self.plan(house, &results, asked).await?;
+        let (identity, plan, begun) = self.plan(house, shelf, &results).await?;
         let flight = match (&plan, begun) {
             (Plan::Keep(named), Some(begun)) => tokio::select! {
                 entrance = results.enter(named, begun) => match entrance {
@@ -247,13 +246,13 @@ impl Task {
     async fn plan(
         &self,
         house: &House,
+        shelf: Arc<Shelf>,
         results: &Arc<Results>,
-        asked: Asked,
     ) -> Result<(Option<Arc<Identity>>, Plan, Option<Begun>), Failure> {
         let task = self.clone();
         let (results, workshop) = (Arc::clone(results), house.settings.workshop.clone());
         let planned = off_thread(move || {
-            let identity = match asked.identify(&task.head.argv) {
+            let identity = match identify(&shelf, &workshop, &task.head.argv, &task.compiler) {
                 Ok(identity) => identity,
                 Err(why) => return Ok((None, Plan::Not(why), None)),
             };

@@ -11,7 +11,7 @@ use protocol::token::Tag;
 use protocol::wait_status::WaitStatus;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::compilers::Candidates;
+use super::compilers;
 use super::exchange::{Exchange, Progress, broken, unsuited};
 use super::frames::Frames;
 use super::work::{Work, contents};
@@ -130,13 +130,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchange<'_, R, W> {
             roster.name(peer, compiler, &source_name(&argv));
         }
         roster.note(peer, Phase::LookUp);
-        let candidates = Candidates::find(self.house, &self.shelf, &argv, &setting.platform)?;
         let results = self.shelf.results.clone();
-        let (kept, workshop) = (results.clone(), settings.workshop.clone());
+        let (kept, shelf) = (results.clone(), Arc::clone(&self.shelf));
+        let (whitelist, workshop) = (Arc::clone(&settings.whitelist), settings.workshop.clone());
         let sysroot = settings.sysroot.clone();
         // Before anything is uploaded: what was done before costs its client one round trip.
         let look = move || -> Result<(Work, Plan, Option<Begun>), Failure> {
-            let (compiler, identity) = candidates.choose(&argv)?;
+            let (compiler, identity) =
+                compilers::find(&whitelist, &shelf, &workshop, &argv, &setting.platform)?;
             if let Some(refusal) = arguments::refused(&argv, sysroot.as_deref()) {
                 return Err(Failure::Arguments(refusal));
             }

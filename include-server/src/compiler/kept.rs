@@ -374,16 +374,23 @@ fn encode(entry: &Entry, key: &[u8]) -> Vec<u8> {
         body.bytes(name);
         body.bytes(seen);
     }
-    [MAGIC, blake3::hash(&body.0).as_bytes(), &body.0].concat()
+    seal(MAGIC, &body.0)
+}
+
+/// A file's bytes: its form, a digest of what it holds, which shows damage, and that.
+pub(super) fn seal(magic: &[u8], body: &[u8]) -> Vec<u8> {
+    [magic, blake3::hash(body).as_bytes(), body].concat()
+}
+
+/// What [`seal`] was given; `None` if it is another form, or damaged.
+pub(super) fn unseal<'a>(magic: &[u8], bytes: &'a [u8]) -> Option<&'a [u8]> {
+    let (digest, body) = bytes.strip_prefix(magic)?.split_first_chunk::<32>()?;
+    (blake3::hash(body) == *digest).then_some(body)
 }
 
 /// `None` if anything is not as [`encode`] writes it, or the key is another.
 fn decode(bytes: &[u8], key: &[u8]) -> Option<Entry> {
-    let (digest, body) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<32>()?;
-    if blake3::hash(body) != *digest {
-        return None;
-    }
-    let mut body = Reader(body);
+    let mut body = Reader(unseal(MAGIC, bytes)?);
     if body.bytes()? != key {
         return None;
     }

@@ -10,7 +10,7 @@ use protocol::error::WireError;
 use toolchain::Evidence;
 
 use super::identity::Subject;
-use super::kept::{Kept, is_binary};
+use super::kept::{Kept, is_binary, seal, unseal};
 
 /// The form of the files. Raise the number with any change of it, of what an identity is made of, or of its evidence.
 const MAGIC: &[u8] = b"Pumphouse compiler identity 1\n";
@@ -58,16 +58,13 @@ fn encode(key: &[u8], identity: &[u8], evidence: &[u8]) -> Vec<u8> {
     for part in [key, identity, evidence] {
         put_bytes(&mut body, part);
     }
-    [MAGIC, blake3::hash(&body).as_bytes(), &body].concat()
+    seal(MAGIC, &body)
 }
 
 /// Reads what [`encode`] wrote for this key.
 fn decode(bytes: &[u8], key: &[u8]) -> Result<(Vec<u8>, Evidence), WireError> {
-    let mut whole = Body::new(bytes);
-    let is_ours = whole.take(MAGIC.len())? == MAGIC;
-    let digest: [u8; 32] = whole.array()?;
-    let mut body = Body::new(whole.rest());
-    if !is_ours || blake3::hash(body.rest()) != digest || body.bytes(LONGEST)? != key {
+    let mut body = Body::new(unseal(MAGIC, bytes).ok_or(WireError::ShortBody)?);
+    if body.bytes(LONGEST)? != key {
         return Err(WireError::ShortBody);
     }
     let identity = body.bytes(LONGEST)?.to_vec();
