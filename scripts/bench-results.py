@@ -13,7 +13,8 @@ after all objects are gone and all sources touched), all ways on servers of thei
               name the first directory. With --as (wants root) that build is another user's
   hits        jobs that the server answered with the result of an earlier compile (ccache: its own count), of all compiles
   client      CPU ms/TU of all that the build starts here; server: CPU ms/job of the daemon and its children outside the compiler
-  wall        ms/TU, --jobs at a time; session: ms for its start and end, that of this benchmark's runner (a Python) included
+  wall        ms/TU, --jobs at a time; and of the jobs' own times, from start to end, the median
+  session     ms for its start and end, that of this benchmark's runner (a Python) included
 A wrong output, or a second build that does not hit throughout, is exit status 1.
 """
 import argparse
@@ -21,6 +22,7 @@ import collections
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -30,7 +32,7 @@ import ways
 from link import Loopback
 from projects import Project
 
-HEAD = "project | way | build | TUs | hits | up kB | wall ms/TU | session ms | client ms/TU | server ms/job | same".split(" | ")
+HEAD = "project | way | build | TUs | hits | up kB | wall ms/TU; a job's median | session ms | client ms/TU | server ms/job | same".split(" | ")
 # Ends by itself when the build has ended: its standard input is closed then.
 OUR_INCLUDE_SERVER = """
 "$PROGRAMS/include-server" --foreground --port "$STATE/socket" & server=$!
@@ -146,7 +148,8 @@ class Bench:
                 print(f"bench-results: {project.name}, {way.name}, so far: {number} not kept: {reason}", file=sys.stderr)
         sent = max(1, units - at_home)
         row([
-            project.name, way.name, which, units, f"{hits}/{units - at_home}", f"{made.up / 1e3:.0f}", f"{made.jobs_elapsed * 1e3 / units:.1f}",
+            project.name, way.name, which, units, f"{hits}/{units - at_home}", f"{made.up / 1e3:.0f}",
+            f"{made.jobs_elapsed * 1e3 / units:.1f}; {statistics.median(made.walls) * 1e3:.1f}",
             f"{(made.elapsed - made.jobs_elapsed) * 1e3:.0f}",
             f"{made.client_cpu * 1e3 / units:.2f}", f"{made.server_cpu * 1e3 / sent:.2f} + {made.before_exec * 1e3 / sent:.2f}", f"{same}/{compared}",
         ])

@@ -182,6 +182,11 @@ impl Answerer {
         self.memory().files.summaries().record_from(meeting);
     }
 
+    /// Keeps so many bytes of sources from now on, until the memory is made anew. (Tests do not have many.)
+    pub fn keep_sources(&self, bytes: u64) {
+        self.memory().files.sources().keep(bytes);
+    }
+
     /// The memory, made anew when it has grown too large.
     fn memory(&self) -> Arc<Memory> {
         let memory = Arc::clone(&self.memory.read().unwrap_or_else(PoisonError::into_inner));
@@ -244,7 +249,7 @@ impl Answerer {
         let section = self.answer(query).and_then(|answer| {
             contained(|| {
                 let layout = answer.layout.as_ref().map_err(LayoutError::clone)?;
-                let section = layout.section(&self.forms);
+                let section = layout.section(&self.forms)?;
                 let limit = Limits::DEFAULT.message_bytes.min(u64::from(u32::MAX));
                 match section.len() as u64 <= limit {
                     true => Ok(section),
@@ -403,6 +408,10 @@ impl Memory {
             meaning,
         });
         if is_lasting {
+            if let Some(source) = answered.closure.files.first() {
+                let sources = self.files.sources();
+                sources.add(&source.content, facts.c_path(source.node));
+            }
             if self.answers.len() >= ANSWERS_KEPT {
                 self.answers.clear();
             }

@@ -9,6 +9,7 @@ use foldhash::fast::RandomState;
 use crate::chain::Chains;
 use crate::configuration::LexingMode;
 use crate::facts::{Facts, Freshness, WatchError};
+use crate::files::Sources;
 use crate::program::Program;
 use crate::summary::Summaries;
 
@@ -30,6 +31,7 @@ pub struct FileTable {
     /// Programs of what the command line says.
     command_lines: DashMap<(Vec<u8>, LexingMode), Arc<Program>, RandomState>,
     summaries: Summaries,
+    sources: Sources,
 }
 
 impl Default for FileTable {
@@ -56,6 +58,7 @@ impl FileTable {
             generated: DashMap::new(),
             command_lines: DashMap::default(),
             summaries: Summaries::default(),
+            sources: Sources::default(),
         })
     }
 
@@ -72,6 +75,11 @@ impl FileTable {
     /// What including files came to.
     pub fn summaries(&self) -> &Summaries {
         &self.summaries
+    }
+
+    /// Which sources' bytes are kept.
+    pub(crate) fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     /// The program of a directive that a command line stands for: the same one for all command lines that have it, so that

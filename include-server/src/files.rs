@@ -1,19 +1,22 @@
 //! What regular files hold, with what follows from the bytes alone: directive programs, digest, compressed form.
 
+mod sources;
 mod text;
 
 use std::cell::RefCell;
+use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::configuration::LexingMode;
 use crate::lexer::Oddities;
 use crate::program::Program;
+pub(crate) use sources::Sources;
 pub use text::Text;
 
 /// The largest file the scanner reads, in bytes.
@@ -74,9 +77,16 @@ impl FileStamp {
 
 /// Bytes and what follows from bytes alone; survives a `touch`.
 struct Body {
-    bytes: Text,
+    /// `None` when it was put away.
+    bytes: RwLock<Option<Text>>,
+    size: u64,
+    /// Known at the latest when the bytes are put away.
     digest: OnceLock<[u8; 32]>,
-    lzo: OnceLock<Arc<[u8]>>,
+    lzo: RwLock<Option<Arc<[u8]>>>,
+    /// Where it is read again after it was put away.
+    path: OnceLock<CString>,
+    /// It is among the [`Sources`], or was.
+    is_source: AtomicBool,
     /// For the mode that asked first, which is nearly always the only one.
     program: OnceLock<(LexingMode, Arc<Program>)>,
     /// A thread has begun to build it.
@@ -104,9 +114,12 @@ impl std::fmt::Debug for FileContent {
 impl FileContent {
     pub(crate) fn new(stamp: FileStamp, bytes: Text) -> FileContent {
         let body = Body {
-            bytes,
+            size: bytes.len() as u64,
+            bytes: RwLock::new(Some(bytes)),
             digest: OnceLock::new(),
-            lzo: OnceLock::new(),
+            lzo: RwLock::default(),
+            path: OnceLock::new(),
+            is_source: AtomicBool::new(false),
             program: OnceLock::new(),
             begun: AtomicBool::new(false),
             oddities: OnceLock::new(),
@@ -118,9 +131,9 @@ impl FileContent {
         }
     }
 
-    /// The same file read again: what follows from the bytes stays when they are the same.
+    /// The same file read again: what follows from the bytes stays when they are the same, and were not put away.
     pub(crate) fn renewed(&self, stamp: FileStamp, bytes: Text) -> Arc<FileContent> {
-        match self.body.bytes == bytes {
+        match self.here().as_ref() == Some(&bytes) {
             true => Arc::new(FileContent {
                 stamp,
                 body: Arc::clone(&self.body),
@@ -130,8 +143,43 @@ impl FileContent {
     }
 
     /// The bytes that were scanned; these are the bytes to ship.
-    pub fn bytes(&self) -> &Text {
-        &self.body.bytes
+    ///
+    /// # Errors
+    /// [`ReadError`] when they were put away and the file no longer holds them.
+    pub fn bytes(&self) -> Result<Text, ReadError> {
+        match self.here() {
+            Some(bytes) => Ok(bytes),
+            None => self.read_again(),
+        }
+    }
+
+    /// How many bytes there are.
+    pub fn size(&self) -> u64 {
+        self.body.size
+    }
+
+    /// Whether both hold the same bytes.
+    pub fn equals(&self, other: &FileContent) -> bool {
+        self.size() == other.size()
+            && match (self.here(), other.here()) {
+                (Some(one), Some(other)) => one == other,
+                _ => self.digest() == other.digest(),
+            }
+    }
+
+    /// The bytes, if they were not put away.
+    fn here(&self) -> Option<Text> {
+        self.body.here()
+    }
+
+    fn read_again(&self) -> Result<Text, ReadError> {
+        let path = self.body.path.get();
+        let path = path.expect("a path is noted before the bytes are put away");
+        let ((), read) = read_stable(|| open(path), |_| ())?;
+        match blake3::hash(&read.bytes).as_bytes() == self.digest() {
+            true => Ok(read.bytes),
+            false => Err(ReadError::Changed),
+        }
     }
 
     /// What `stat` said when the bytes were read.
@@ -141,16 +189,26 @@ impl FileContent {
 
     /// The BLAKE3 digest of the bytes, computed once.
     pub fn digest(&self) -> &[u8; 32] {
-        self.body
-            .digest
-            .get_or_init(|| *blake3::hash(&self.body.bytes).as_bytes())
+        self.body.digest()
     }
 
-    /// The bytes as stock distcc compresses them (one LZO block), computed once.
-    pub fn compressed(&self) -> &Arc<[u8]> {
-        self.body
-            .lzo
-            .get_or_init(|| protocol::lzo::compress(&self.body.bytes).into())
+    /// The bytes as stock distcc compresses them (one LZO block), computed once as long as they are not put away.
+    ///
+    /// # Errors
+    /// As [`FileContent::bytes`].
+    pub fn compressed(&self) -> Result<Arc<[u8]>, ReadError> {
+        if let Some(block) = &*read(&self.body.lzo) {
+            return Ok(Arc::clone(block));
+        }
+        let mut kept = write(&self.body.lzo);
+        if let Some(block) = &*kept {
+            return Ok(Arc::clone(block));
+        }
+        let block: Arc<[u8]> = protocol::lzo::compress(&self.bytes()?).into();
+        if self.body.path.get().is_none() {
+            *kept = Some(Arc::clone(&block));
+        }
+        Ok(block)
     }
 
     /// Whether another thread is just building the first program.
@@ -159,42 +217,79 @@ impl FileContent {
     }
 
     /// The directive program of the bytes under `mode`, built once for all modes that read them alike.
-    pub fn program(&self, mode: LexingMode) -> Arc<Program> {
-        let build = || Arc::new(Program::build(&self.body.bytes, mode));
+    ///
+    /// # Errors
+    /// As [`FileContent::bytes`].
+    pub fn program(&self, mode: LexingMode) -> Result<Arc<Program>, ReadError> {
+        let known = self.body.program.get();
+        if let Some((first, program)) = known
+            && *first == mode
+        {
+            return Ok(Arc::clone(program));
+        }
+        let bytes = self.bytes()?;
+        let build = || Arc::new(Program::build(&bytes, mode));
         let first = || {
             self.body.begun.store(true, Ordering::Relaxed);
             (mode, build())
         };
         let (first, program) = self.body.program.get_or_init(first);
-        let oddities = || {
-            *self
-                .body
-                .oddities
-                .get_or_init(|| Oddities::of(self.bytes()))
-        };
+        let oddities = || *self.body.oddities.get_or_init(|| Oddities::of(&bytes));
         if *first == mode || oddities().allow(*first, mode) {
-            return Arc::clone(program);
+            return Ok(Arc::clone(program));
         }
         let kept = |programs: &[(LexingMode, Arc<Program>)]| {
             let known = programs.iter().find(|(of, _)| *of == mode);
             known.map(|(_, program)| Arc::clone(program))
         };
         let others = &self.body.other_programs;
-        if let Some(program) = kept(&others.read().unwrap_or_else(PoisonError::into_inner)) {
-            return program;
+        if let Some(program) = kept(&read(others)) {
+            return Ok(program);
         }
         let built = build();
-        let mut write = others.write().unwrap_or_else(PoisonError::into_inner);
+        let mut write = write(others);
         if let Some(program) = kept(&write) {
-            return program;
+            return Ok(program);
         }
         write.push((mode, Arc::clone(&built)));
-        built
+        Ok(built)
     }
 }
 
+impl Body {
+    fn here(&self) -> Option<Text> {
+        read(&self.bytes).clone()
+    }
+
+    fn digest(&self) -> &[u8; 32] {
+        self.digest.get_or_init(|| {
+            let bytes = self.here();
+            let bytes = bytes.expect("nothing is put away before its digest is known");
+            *blake3::hash(&bytes).as_bytes()
+        })
+    }
+
+    /// Frees the bytes. Whoever wants them gets them from the file of this path, if that still holds them.
+    fn put_away(&self, path: &CStr) {
+        self.digest();
+        self.path.get_or_init(|| path.to_owned());
+        *write(&self.bytes) = None;
+        *write(&self.lzo) = None;
+    }
+}
+
+/// A lock whose holder panicked guards nothing that could be half-written here.
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As [`read`].
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Why a file could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// It is no regular file, or no longer one.
     #[error("not a regular file")]
@@ -205,6 +300,9 @@ pub enum ReadError {
     /// It changed again and again while it was read.
     #[error("it keeps changing while it is read")]
     Unstable,
+    /// It was scanned, and holds something else now.
+    #[error("it has changed since it was scanned")]
+    Changed,
     /// The system's error.
     #[error("{}", std::io::Error::from(*.0))]
     System(Errno),
@@ -266,6 +364,13 @@ pub(crate) fn read_stable<T>(
         }
     }
     Err(ReadError::Unstable)
+}
+
+/// Opens what should be a regular file: a fifo must not make us wait, a link must not be followed.
+pub(crate) fn open(path: &CStr) -> rustix::io::Result<OwnedFd> {
+    let flags =
+        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
+    rustix::fs::open(path, flags, Mode::empty())
 }
 
 thread_local! {

@@ -22,6 +22,7 @@ use crate::closure::{Closure, ClosureFile, SearchKind};
 use crate::configuration::TranslationUnit;
 use crate::entry::{Entry, Node};
 use crate::facts::{NodeId, Session};
+use crate::files::ReadError;
 pub use section::CompressedForms;
 use system::RealDirectories;
 pub use system::SystemDirectories;
@@ -43,6 +44,14 @@ pub enum LayoutError {
     Unquotable {
         /// The name.
         path: PathBuf,
+    },
+    /// It is not kept, and cannot be read again.
+    #[error("{} cannot be sent: {why}", path.display())]
+    Unread {
+        /// The name.
+        path: PathBuf,
+        /// What is wrong.
+        why: ReadError,
     },
     /// The file system changed under the scan, or a link cannot be followed.
     #[error("{} cannot be followed: {why}", path.display())]
@@ -92,6 +101,15 @@ pub enum LayoutError {
         /// The file.
         real: PathBuf,
     },
+}
+
+impl LayoutError {
+    fn unread(path: &TreePath, why: ReadError) -> LayoutError {
+        LayoutError::Unread {
+            path: real_path(path.as_bytes()),
+            why,
+        }
+    }
 }
 
 /// What a server must be given for one translation unit: links before the files behind them, no path twice.
@@ -212,7 +230,9 @@ impl<'a> Builder<'a, '_> {
                 path: file.name.clone(),
             });
         }
-        if line.is_none() && names_itself(file.content.bytes(), &path) {
+        let text = file.content.bytes();
+        let text = text.map_err(|error| LayoutError::unread(&path, error))?;
+        if line.is_none() && names_itself(&text, &path) {
             return Err(LayoutError::NamesItself {
                 real: real_path(path.as_bytes()),
             });

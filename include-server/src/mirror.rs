@@ -20,6 +20,7 @@ use protocol::tree::{EntryContent, TreeEntry};
 use rustix::fs::FlockOperation;
 
 use crate::entry::Node;
+use crate::files::ReadError;
 use crate::layout::{CompressedForms, Layout};
 
 /// How long a generation is kept after the last answer that named it. A client that is slower than that to read its
@@ -39,6 +40,14 @@ pub enum MirrorError {
         path: PathBuf,
         /// The system's error.
         source: std::io::Error,
+    },
+    /// It is not kept, and cannot be read again.
+    #[error("{} cannot be sent: {source}", path.display())]
+    Read {
+        /// The client's path.
+        path: PathBuf,
+        /// Why.
+        source: ReadError,
     },
     /// The client would take the end of the name for a mark of ours.
     #[error("stock's dialogue cannot name {}", path.display())]
@@ -293,11 +302,16 @@ impl Wanted {
                 });
             }
             Node::File { content, line, .. } => {
+                let block = forms.block(content, line.as_deref(), 0);
+                let unread = |source| MirrorError::Read {
+                    path: PathBuf::from(OsStr::from_bytes(path)),
+                    source,
+                };
                 let suffix: &[u8] = if line.is_some() { b".lzo.abs" } else { b".lzo" };
                 Self {
                     name: [path, suffix].concat(),
                     holds: Holds::File(*content.digest(), line.clone()),
-                    bytes: forms.block(content, line.as_deref(), 0),
+                    bytes: block.map_err(unread)?,
                 }
             }
             Node::Forcing => Self {

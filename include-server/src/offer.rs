@@ -19,7 +19,7 @@ use protocol::token::Tag;
 
 use crate::closure::Closure;
 use crate::facts::Facts;
-use crate::files::FileContent;
+use crate::files::{FileContent, ReadError, Text};
 use crate::layout::bundle::BundleLayout;
 use crate::ledger::{Ledger, Quote};
 
@@ -110,6 +110,9 @@ pub enum OfferError {
     /// It asks for what the job does not have.
     #[error("the server asks for a file that is not of this job ({0})")]
     NotOfThisJob(Digest),
+    /// It is not kept, and cannot be read again.
+    #[error("a file of this job cannot be sent ({0}): {1}")]
+    Unread(Digest, ReadError),
 }
 
 /// Entries in one message at most: far below what a message may hold.
@@ -120,7 +123,7 @@ pub enum Parcel {
     /// Entries of the table.
     Entries(Arc<Ledger>, std::ops::Range<u32>),
     /// Files.
-    Files(Vec<Arc<FileContent>>),
+    Files(Vec<(Digest, Text)>),
 }
 
 impl Parcel {
@@ -133,11 +136,8 @@ impl Parcel {
                 put_frame(out, Tag::TABL, &body);
             }
             Parcel::Files(files) => {
-                let blob = |file: &'_ Arc<FileContent>| Digest(*file.digest());
-                let blobs: Vec<(Digest, &[u8])> = files
-                    .iter()
-                    .map(|file| (blob(file), &file.bytes()[..]))
-                    .collect();
+                let blobs = files.iter().map(|(digest, text)| (*digest, &text[..]));
+                let blobs: Vec<(Digest, &[u8])> = blobs.collect();
                 put_frame(out, Tag::PACK, &encode_pack(&blobs, codec));
             }
         }
@@ -176,7 +176,7 @@ pub fn parcels(
         .map(|file| (file.content.digest(), &file.content))
         .collect();
     let mut given = HashSet::default();
-    let mut pack: Vec<Arc<FileContent>> = Vec::new();
+    let mut pack: Vec<(Digest, Text)> = Vec::new();
     let mut bytes = 0;
     for digest in &need.blobs {
         let content = contents.get(&digest.0);
@@ -184,13 +184,15 @@ pub fn parcels(
         if !given.insert(digest) {
             continue;
         }
-        let size = content.bytes().len();
+        let text = content.bytes();
+        let text = text.map_err(|error| OfferError::Unread(*digest, error))?;
+        let size = text.len();
         if bytes + size > PACK_BYTES && !pack.is_empty() {
             parcels.push(Parcel::Files(std::mem::take(&mut pack)));
             bytes = 0;
         }
         bytes += size;
-        pack.push(Arc::clone(content));
+        pack.push((*digest, text));
     }
     if !pack.is_empty() {
         parcels.push(Parcel::Files(pack));

@@ -223,7 +223,7 @@ impl Service {
         let asked = Arc::clone(&query);
         let offered = self.work(move |answerer| answerer.offer(&asked)).await?;
         let offered = match offered {
-            Ok(offered) => offered,
+            Ok(offered) => Arc::new(offered),
             Err(doubt) => return wire.write(&doubted(&doubt)).await,
         };
         let mut message = Vec::with_capacity(offered.body.len() + 16);
@@ -238,7 +238,9 @@ impl Service {
             }
             let need = Need::decode(&frame.body, &Limits::DEFAULT).map_err(io::Error::other)?;
             let codec = need.codecs.best();
-            match offered.parcels(&need) {
+            let of_job = Arc::clone(&offered);
+            let parcels = self.work(move |_| of_job.parcels(&need)).await?;
+            match parcels {
                 Ok(parcels) => {
                     for parcel in parcels {
                         let put = move |_: &Answerer| {

@@ -64,14 +64,18 @@ def jobs(result, count, commands, prefix):
     with open(commands) as file:
         commands = json.load(file)
 
+    walls = []
+
     def run(command):
         words = [*prefix, *command["arguments"]]
+        began = time.monotonic()
         process = subprocess.Popen(
             words, cwd=command["directory"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         said = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = status
+        walls.append(time.monotonic() - began)
         return os.waitstatus_to_exitcode(status), cpu(usage), said.decode(errors="replace")[-600:]
 
     began = time.monotonic()
@@ -80,7 +84,7 @@ def jobs(result, count, commands, prefix):
     elapsed = time.monotonic() - began
     with open(result, "w") as file:
         own = cpu(resource.getrusage(resource.RUSAGE_SELF))
-        json.dump({"elapsed": elapsed, "own": own, "jobs": done}, file)
+        json.dump({"elapsed": elapsed, "own": own, "jobs": done, "walls": walls}, file)
     sys.exit(any(status for status, _, _ in done))
 
 

@@ -193,6 +193,8 @@ class Build:
         self.jobs, self.units = inner["jobs"], units
         # Without the session's start and end.
         self.jobs_elapsed = inner["elapsed"]
+        # Of each job, from its start to its end.
+        self.walls = inner["walls"]
         # The list's runner stands for make, which is not what is measured.
         self.client_cpu = result["cpu"] - inner["own"]
         self.server_cpu = self.before_exec = 0.0

@@ -1,6 +1,7 @@
 /* stat-cost FILE ROUNDS: FILE holds paths, each with its NUL, and one more NUL after the paths of a unit. Prints for each unit
  * the microseconds of CPU that stating its paths costs, the median of ROUNDS: what any scanner pays that proves freshness by
- * stat. */
+ * stat. Each round goes through all units, as a build does: the paths of one unit again and again would be in the processor's
+ * nearest cache, and the kernel's names for them, too. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,17 +28,25 @@ int main(int argc, char **argv) {
     rewind(file);
     char *text = malloc(size + 1);
     if (fread(text, 1, size, file) != (size_t)size) return 1;
-    int rounds = atoi(argv[2]);
-    double *took = malloc(rounds * sizeof *took);
-    for (char *unit = text, *next = text; unit < text + size; unit = next + 1) {
-        for (int round = 0; round < rounds; round++) {
+    int rounds = atoi(argv[2]), units = 0;
+    for (char *unit = text; unit < text + size; unit++, units++) {
+        while (*unit) unit += strlen(unit) + 1;
+    }
+    double *took = malloc((size_t)rounds * units * sizeof *took);
+    if (!took) return 1;
+    for (int round = 0; round < rounds; round++) {
+        char *next = text;
+        for (int unit = 0; unit < units; unit++, next++) {
             double began = cpu();
             struct stat entry;
-            for (next = unit; *next; next += strlen(next) + 1) stat(next, &entry);
-            took[round] = cpu() - began;
+            for (; *next; next += strlen(next) + 1) stat(next, &entry);
+            took[(size_t)unit * rounds + round] = cpu() - began;
         }
-        qsort(took, rounds, sizeof *took, compare);
-        printf("%.1f\n", took[rounds / 2]);
+    }
+    for (int unit = 0; unit < units; unit++) {
+        double *of_unit = took + (size_t)unit * rounds;
+        qsort(of_unit, rounds, sizeof *took, compare);
+        printf("%.1f\n", of_unit[rounds / 2]);
     }
     return 0;
 }

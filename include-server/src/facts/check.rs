@@ -1,7 +1,6 @@
 //! Asking the system about one node.
 
 use std::cell::Cell;
-use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -112,7 +111,7 @@ impl Facts {
             .is_some_and(|held| Some(held.inode) == inode);
         if !is_held {
             self.let_go(state);
-            let Ok(file) = open(node.path()) else {
+            let Ok(file) = files::open(node.path()) else {
                 return false;
             };
             let Ok(stat) = rustix::fs::fstat(&file) else {
@@ -278,7 +277,7 @@ impl Facts {
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile if medium == Medium::Remote => {
                 // Opening asks the other machine anew.
-                let asked = open(node.path()).and_then(|file| rustix::fs::fstat(&file));
+                let asked = files::open(node.path()).and_then(|file| rustix::fs::fstat(&file));
                 Value::File(asked.map_or(stamp, |stat| FileStamp::new(&stat)))
             }
             FileType::RegularFile => Value::File(stamp),
@@ -378,7 +377,7 @@ impl Facts {
         let tick = Cell::new(0);
         let begin = || {
             tick.set(self.tick());
-            open(node.path())
+            files::open(node.path())
         };
         let inspect = |file: &OwnedFd| {
             // After the opening: it is not somebody else's.
@@ -449,13 +448,6 @@ fn same(one: &Value, other: &Value) -> bool {
 /// Whether a living watch of the node's lies on this inode.
 fn lies_on(node: &Node, state: &State, inode: (u64, u64)) -> bool {
     state.watched == Some(inode) && node.has(LAID)
-}
-
-/// Opens what should be a regular file: a fifo must not make us wait, a link must not be followed.
-fn open(path: &CStr) -> rustix::io::Result<OwnedFd> {
-    let flags =
-        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
-    rustix::fs::open(path, flags, Mode::empty())
 }
 
 /// The signal for a lease that must be given back, fcntl(2); not in `libc`.

@@ -16,6 +16,7 @@ mod passage;
 mod session;
 mod watch;
 
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -168,6 +169,11 @@ impl Facts {
     /// The real path of a node.
     pub fn path(&self, id: NodeId) -> &[u8] {
         self.node(id).path().to_bytes()
+    }
+
+    /// The real path of a node, for the system.
+    pub fn c_path(&self, id: NodeId) -> &CStr {
+        self.node(id).path()
     }
 
     /// Another tick.

@@ -158,7 +158,7 @@ fn entry_of(file: &ClosureFile, path: &[u8], system: bool) -> Result<Entry, Layo
         path: tree_path(path, &file.name)?,
         content: Content::File {
             digest: Digest(*content.digest()),
-            size: content.bytes().len() as u64,
+            size: content.size(),
             modified: content.stamp().modified.div_euclid(1_000_000_000),
         },
         late: false,

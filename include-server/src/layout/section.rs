@@ -6,9 +6,9 @@ use dashmap::DashMap;
 use protocol::token::{Tag, put_body, put_token};
 use protocol::tree::{EntryContent, TreeEntry, put_entry, with_line};
 
-use super::Layout;
+use super::{Layout, LayoutError};
 use crate::entry::{Entry, Node, with_empty_lines};
-use crate::files::FileContent;
+use crate::files::{FileContent, ReadError};
 
 /// Compressed forms of files behind a `#line` directive or before empty lines; shared by all requests. Forms without either
 /// belong to the content itself.
@@ -25,31 +25,41 @@ const FORMS_KEPT: usize = 65_536;
 
 impl CompressedForms {
     /// The LZO block of `content`, behind `#line 1 "name"` if there is a name, with so many empty lines at its end.
-    pub fn block(&self, content: &FileContent, name: Option<&[u8]>, empty_lines: u32) -> Arc<[u8]> {
+    ///
+    /// # Errors
+    /// As [`FileContent::bytes`].
+    pub fn block(
+        &self,
+        content: &FileContent,
+        name: Option<&[u8]>,
+        empty_lines: u32,
+    ) -> Result<Arc<[u8]>, ReadError> {
         if name.is_none() && empty_lines == 0 {
-            return Arc::clone(content.compressed());
+            return content.compressed();
         }
         let key = (*content.digest(), name.map(<[u8]>::to_vec), empty_lines);
         if let Some(block) = self.changed.get(&key) {
-            return Arc::clone(&block);
+            return Ok(Arc::clone(&block));
         }
         if self.changed.len() >= FORMS_KEPT {
             self.changed.clear();
         }
-        let mut bytes = with_empty_lines(content.bytes(), empty_lines);
+        let mut bytes = with_empty_lines(&content.bytes()?, empty_lines);
         if let Some(name) = name {
             bytes = with_line(&bytes, name);
         }
         let block: Arc<[u8]> = protocol::lzo::compress(&bytes).into();
         self.changed.insert(key, Arc::clone(&block));
-        block
+        Ok(block)
     }
 }
 
 impl Layout {
     /// The layout as the client passes it on: `NFIL` and its entries.
-    #[must_use]
-    pub fn section(&self, forms: &CompressedForms) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// [`LayoutError::Unread`].
+    pub fn section(&self, forms: &CompressedForms) -> Result<Vec<u8>, LayoutError> {
         let mut out = Vec::with_capacity(self.nodes.len() * 64);
         put_token(
             &mut out,
@@ -65,6 +75,7 @@ impl Layout {
                 } => {
                     put_body(&mut out, Tag::NAME, path.as_bytes());
                     let block = forms.block(content, line.as_deref(), *empty_lines);
+                    let block = block.map_err(|error| LayoutError::unread(path, error))?;
                     put_body(&mut out, Tag::FILE, &block);
                 }
                 Node::Link(target) => {
@@ -77,7 +88,7 @@ impl Layout {
                 }
             }
         }
-        out
+        Ok(out)
     }
 }
 

@@ -95,7 +95,7 @@ impl Tree {
         let system = SystemDirectories::new(&self.system);
         let layout = lay_out(&mut session, &unit, &closure, &system, &[])
             .map_err(|error| error.to_string().replace(&root, "ROOT"))?;
-        let section = layout.section(&CompressedForms::default());
+        let section = layout.section(&CompressedForms::default()).unwrap();
         let entries = decode_entries(&section, Limits::DEFAULT).unwrap();
         Ok(entries
             .iter()

@@ -549,7 +549,7 @@ impl Scan<'_> {
         if content.is_being_built() {
             self.read_ahead_while(|_| content.is_being_built());
         }
-        let program = content.program(self.mode_of(system));
+        let program = self.world.program(record, self.mode_of(system))?;
         if let Some(guard) = program.guard
             && self.macros.is_defined(guard)
         {

@@ -215,13 +215,8 @@ impl Scan<'_> {
                 self.forced(name)?;
             }
         }
-        let record = self
-            .world
-            .records
-            .get(source)
-            .map(|record| Arc::clone(&record.file.content));
-        if let Some(content) = record {
-            let program = content.program(self.rules.mode);
+        if self.world.records.get(source).is_some() {
+            let program = self.world.program(source, self.rules.mode)?;
             self.enter(source, program, (Origin::Nowhere, false))?;
             self.execute(1)?;
         }

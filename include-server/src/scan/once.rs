@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use super::world::World;
+use super::world::{World, unread};
 use crate::atom::Atom;
 use crate::closure::SearchKind;
 use crate::decline::Decline;
@@ -121,7 +121,7 @@ impl World<'_> {
         two: (Atom, NodeId, &FileContent),
     ) -> Result<Likeness, Decline> {
         let (stamp, other) = (one.2.stamp(), two.2.stamp());
-        if stamp.size != other.size || one.2.bytes() != two.2.bytes() {
+        if stamp.size != other.size || !one.2.equals(two.2) {
             // The first file may have been deleted during the scan, and the second got its inode.
             return Ok(Likeness::Unlike);
         }
@@ -136,7 +136,9 @@ impl World<'_> {
             return Ok(Likeness::Unlike);
         }
         let seconds = |stamp: &FileStamp| stamp.modified.div_euclid(1_000_000_000);
-        match seconds(stamp) != seconds(other) && ends_in_a_line(one.2.bytes()) {
+        let text = one.2.bytes();
+        let text = text.map_err(|error| unread(path(one.0), error))?;
+        match seconds(stamp) != seconds(other) && ends_in_a_line(&text) {
             true => Ok(Likeness::Apart),
             false => Err(undecided(one.0, two.0)),
         }
@@ -172,9 +174,15 @@ impl World<'_> {
             if this.empty_lines == 0 {
                 continue;
             }
-            let sent = with_empty_lines(this.file.content.bytes(), this.empty_lines);
+            let text = this.file.content.bytes();
+            let text = text.map_err(|error| unread(path(this.name), error))?;
+            let sent = with_empty_lines(&text, this.empty_lines);
+            let (size, digest) = (sent.len() as u64, blake3::hash(&sent));
             let mut others = self.order.iter().map(|&other| &self.records[other]);
-            if let Some(other) = others.find(|other| **other.file.content.bytes() == *sent) {
+            let same = |content: &FileContent| {
+                content.size() == size && content.digest() == digest.as_bytes()
+            };
+            if let Some(other) = others.find(|other| same(&other.file.content)) {
                 return Err(undecided(this.name, other.name));
             }
         }

@@ -10,13 +10,13 @@ use foldhash::HashMap;
 use crate::atom::{Atom, known};
 use crate::chain::{Begin, Chain, Hit, Origin, Resolved};
 use crate::closure::{FoundFile, Grounds, SearchKind};
-use crate::configuration::{Configuration, Question, TranslationUnit};
+use crate::configuration::{Configuration, LexingMode, Question, TranslationUnit};
 use crate::decline::{Decline, Place};
 use crate::facts::Session;
 use crate::file_table::FileTable;
 use crate::files::{FILE_SIZE_LIMIT, FileContent, ReadError, Status};
 use crate::macros::{Builtin, Environment, Fault, HeaderName};
-use crate::program::{IncludeStyle, Kind, Token};
+use crate::program::{IncludeStyle, Kind, Program, Token};
 
 use super::notes::Notes;
 use super::recall::Recorder;
@@ -590,7 +590,9 @@ impl<'s> World<'s> {
         // gnulib pastes the underscores on.
         let decorated = inner.starts_with(b"(__") && inner.ends_with(b"__)");
         let mode = self.configuration.dialect.lexing;
-        let program = self.records[record].file.content.program(mode);
+        let Ok(program) = self.records[record].file.content.program(mode) else {
+            return Vec::new();
+        };
         let mut related: Vec<Question> = (0..program.tokens.len())
             .filter_map(|at| parenthesized(&program.tokens[at..]))
             .map(|inner| {
@@ -603,6 +605,13 @@ impl<'s> World<'s> {
             .collect();
         related.dedup();
         related
+    }
+
+    /// What a file comes to.
+    pub(super) fn program(&self, record: usize, mode: LexingMode) -> Result<Arc<Program>, Decline> {
+        let record = &self.records[record];
+        let program = record.file.content.program(mode);
+        program.map_err(|error| unread(path_of(record.name.spelling()), error))
     }
 
     fn current_name(&self) -> Vec<u8> {
@@ -652,14 +661,14 @@ fn parenthesized(tokens: &[Token]) -> Option<Vec<u8>> {
 }
 
 /// The decline for a file that could not be read.
-fn unread(path: PathBuf, error: ReadError) -> Decline {
+pub(super) fn unread(path: PathBuf, error: ReadError) -> Decline {
     match error {
         ReadError::TooLarge(size) => Decline::TooLarge {
             path,
             size,
             limit: FILE_SIZE_LIMIT,
         },
-        ReadError::Unstable => Decline::Unstable { path },
+        ReadError::Unstable | ReadError::Changed => Decline::Unstable { path },
         ReadError::NotAFile | ReadError::System(_) => Decline::Unreadable {
             path,
             why: error.to_string(),

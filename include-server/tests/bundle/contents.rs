@@ -3,9 +3,12 @@
 use std::os::unix::fs::symlink;
 
 use include_server::facts::Freshness;
+use protocol::bundle::block::Codecs;
 use protocol::bundle::entry::{Content, Name};
+use protocol::bundle::need::Need;
 use protocol::identity::{Family, Identity};
 
+use crate::server::Server;
 use crate::support::{MODES, Site};
 
 #[test]
@@ -190,5 +193,74 @@ fn what_cannot_be_shown_is_a_doubt() {
             .map(|_| ())
             .unwrap_err();
         assert!(doubt.to_string().contains(reason), "{doubt}");
+    }
+}
+
+#[test]
+fn sources_that_were_put_away_are_sent_as_they_were_scanned() {
+    for mode in MODES {
+        let mut site = Site::new(mode);
+        site.answerer.keep_sources(30);
+        let query = |site: &Site, number: u32| site.query(&format!("gcc -c {number}.c"));
+        site.write("h.h", "int h;\n");
+        for number in 0..4 {
+            site.write(
+                &format!("{number}.c"),
+                &format!("#include \"h.h\"\nint a{number};\n"),
+            );
+        }
+        site.settle();
+        let sections: Vec<_> = (0..4)
+            .map(|n| site.answerer.rich(&query(&site, n)))
+            .collect();
+        for round in 0..2 {
+            // One that has none of the files.
+            site.server = Server::default();
+            for number in 0..4 {
+                let job = site.check(&format!("gcc -c {number}.c"));
+                assert_eq!(job.manifest.own.len(), 1, "{round}");
+                let again = site.answerer.rich(&query(&site, number));
+                assert_eq!(again, sections[number as usize]);
+            }
+        }
+        // With a time of its own, and the same text.
+        site.write("0.c", "#include \"h.h\"\nint a0;\n");
+        site.settle();
+        site.server = Server::default();
+        site.check("gcc -c 0.c");
+    }
+}
+
+#[test]
+fn a_source_that_changed_after_it_was_put_away_is_not_sent_under_its_old_name() {
+    for mode in MODES {
+        let mut site = Site::new(mode);
+        site.answerer.keep_sources(0);
+        site.write("a.c", "int a;\n");
+        site.settle();
+        let offered = site.offer("gcc -c a.c");
+        let job = site.check("gcc -c a.c");
+        let Content::File { digest, .. } = job.manifest.own[0].content else {
+            panic!("a source is a file");
+        };
+        let need = Need {
+            codecs: Codecs::ALL,
+            setting: false,
+            table: None,
+            blobs: vec![digest],
+        };
+        assert!(offered.parcels(&need).is_ok());
+        site.write("a.c", "int b;\n");
+        let text = |need| match offered.parcels(need) {
+            Ok(_) => panic!("the bytes are gone"),
+            Err(error) => error.to_string(),
+        };
+        let changed = text(&need);
+        assert!(changed.contains("it has changed since"), "{changed}");
+        std::fs::remove_file(site.path("a.c")).unwrap();
+        let missing = text(&need);
+        assert!(missing.contains("No such file"), "{missing}");
+        site.write("a.c", "int b;\n");
+        site.check("gcc -c a.c");
     }
 }

@@ -45,6 +45,7 @@ pub(super) struct Reason {
 const REPORT: &str =
     "Nothing to do for a correct build. Please report it: the scanner should know.";
 const BUILD_FIRST: &str = "Build the project once, so that all generated headers exist, install what else is missing, and check again.";
+const AGAIN: &str = "Check again when nothing writes into the tree.";
 const NO_CURE: &str = "Nothing to do: this is how such commands are.";
 const DROP_OPTION: &str = "If the project does not need the option, build without it.";
 
@@ -149,10 +150,7 @@ impl Reason {
             ),
             Decline::Unreadable { .. } => ("a header cannot be used", REPORT),
             Decline::TooLarge { .. } => ("a file is larger than the scanner takes", NO_CURE),
-            Decline::Unstable { .. } => (
-                "a file changes while it is read",
-                "Check again when nothing writes into the tree.",
-            ),
+            Decline::Unstable { .. } => ("a file changes while it is read", AGAIN),
             Decline::ErrorDirective { .. } => (
                 "the scanner reaches an #error that the compiler does not",
                 REPORT,
@@ -180,6 +178,7 @@ impl Reason {
                 "the working directory is reached through a symbolic link",
                 "Build in the directory's real path.",
             ),
+            LayoutError::Unread { .. } => ("a file changes while it is read", AGAIN),
             LayoutError::SystemSource { .. } => (
                 "the source lies in a directory of the compiler's own",
                 NO_CURE,

@@ -321,6 +321,8 @@ fn lines(answer: &Result<Closure, String>) -> Vec<String> {
 fn answerer(freshness: Freshness) -> Answerer {
     let answerer = Answerer::new(Vec::new(), freshness, None).expect("a temporary directory");
     answerer.record_from(2);
+    // The first variant's source is put away for the next one's, and so on.
+    answerer.keep_sources(0);
     answerer
 }
 

@@ -85,6 +85,8 @@ fn answerer(mode: Mode) -> Answerer {
     let answerer = Answerer::new(environment, freshness, Some(mirror)).expect("an answerer");
     // Its units are few.
     answerer.record_from(2);
+    // Some two of them.
+    answerer.keep_sources(400);
     answerer
 }
 
@@ -187,13 +189,16 @@ fn direct(answerer: &Answerer, query: &Query) -> Result<Testimony, String> {
         ..Testimony::default()
     };
     for file in closure.files.iter().chain(&closure.has_include_hits) {
-        told.texts
-            .push((file.name.clone(), file.content.bytes().to_vec()));
+        let text = file.content.bytes().map_err(|error| error.to_string())?;
+        told.texts.push((file.name.clone(), text.to_vec()));
     }
     for entry in &layout.nodes {
         let path = PathBuf::from(OsStr::from_bytes(entry.path.as_bytes()));
         match &entry.node {
-            Node::File { content, .. } => told.files.push((path, content.bytes().to_vec())),
+            Node::File { content, .. } => {
+                let text = content.bytes().map_err(|error| error.to_string())?;
+                told.files.push((path, text.to_vec()));
+            }
             Node::Link(target) => told
                 .links
                 .push((path, PathBuf::from(OsStr::from_bytes(target)))),
