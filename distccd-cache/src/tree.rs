@@ -182,6 +182,18 @@ pub(crate) enum Planned {
     Absent(Vec<u8>),
 }
 
+impl Planned {
+    /// Where it is.
+    pub(crate) fn path(&self) -> &[u8] {
+        match self {
+            Self::Directory(path)
+            | Self::File(path, ..)
+            | Self::Link(path, _)
+            | Self::Absent(path) => path,
+        }
+    }
+}
+
 /// The client's files, laid out below a job's root.
 #[derive(Debug)]
 pub(crate) struct Tree {

@@ -1,7 +1,8 @@
 //! The filter of system calls: the table of [`super::calls`] as a program for the kernel's packet filter machine. Owns the program.
 //!
-//! The kernel runs it once for each number when it is installed and remembers which calls are always allowed, so it costs a compile next to nothing
-//! per call but some for each instruction at the start. Hence a tree of comparisons instead of a chain.
+//! The kernel runs it once for each number when it is installed and remembers which calls are always allowed, and it translates the program for each
+//! process anew; so it costs a compile next to nothing per call but some for each instruction at the start. Hence a tree of comparisons instead of a
+//! chain, numbers that are treated alike as one range, and all ranges' ends in common.
 
 use libc::sock_filter;
 
@@ -81,19 +82,122 @@ fn one_of(argument: u32, values: &[u32], then: sock_filter, or: sock_filter) -> 
     steps
 }
 
-/// The part of the tree for numbers from each start to the next.
-fn tree(parts: &[(u32, Vec<sock_filter>)]) -> Vec<sock_filter> {
-    match parts {
-        [] => vec![allow()],
-        [(_, steps)] => steps.clone(),
-        parts => {
-            let (low, high) = parts.split_at(parts.len() / 2);
-            let below = tree(low);
-            let length = u32::try_from(below.len()).unwrap_or(u32::MAX);
-            let mut steps = vec![step(JUMP_FROM, 0, 1, high[0].0), step(JUMP, 0, 0, length)];
-            steps.extend(below);
-            steps.extend(tree(high));
-            steps
+/// What is done with all numbers from one on.
+#[derive(Clone, Copy, Debug)]
+enum Verdict {
+    Allow,
+    Refuse(i32),
+    /// It depends on the arguments.
+    Judge(Call),
+}
+
+impl Verdict {
+    fn of(call: Call) -> Self {
+        match call.when {
+            When::Always => Self::Refuse(call.errno),
+            _ => Self::Judge(call),
+        }
+    }
+
+    fn is_same(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Allow, Self::Allow) => true,
+            (Self::Refuse(one), Self::Refuse(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+/// The first numbers of all ranges, in order, each with what is done there.
+fn ranges() -> Option<Vec<(u32, Verdict)>> {
+    let mut rows: Vec<(u32, Call)> = Vec::new();
+    for call in calls::all() {
+        rows.push((u32::try_from(call.number).ok()?, *call));
+    }
+    rows.sort_by_key(|(number, _)| *number);
+    let mut starts = vec![(0, Verdict::Allow)];
+    for (number, call) in rows {
+        if starts.last().is_some_and(|(start, _)| *start == number) {
+            starts.pop();
+        }
+        starts.push((number, Verdict::of(call)));
+        starts.push((number + 1, Verdict::Allow));
+    }
+    if cfg!(target_arch = "x86_64") {
+        starts.push((X32, Verdict::Refuse(libc::ENOSYS)));
+    }
+    starts.dedup_by(|later, earlier| later.1.is_same(earlier.1));
+    Some(starts)
+}
+
+/// More numbers than kernels have calls; what is behind them takes part in a tree as one.
+const NUMBERS: u32 = 500;
+
+/// Where to part ranges, two at least, so that both sides have as many numbers as may be.
+fn middle(ranges: &[(u32, Verdict)]) -> usize {
+    let start = |at: usize| ranges[at].0.min(NUMBERS);
+    let (first, last) = (start(0), start(ranges.len() - 1).saturating_add(1));
+    let off_balance = |&at: &usize| start(at).abs_diff(first + (last - first) / 2);
+    (1..ranges.len()).min_by_key(off_balance).unwrap_or(1)
+}
+
+/// A program that is written from its end to its start, because jumps lead forward only. A place is a number of steps from the end.
+#[derive(Default)]
+struct Backward {
+    steps: Vec<sock_filter>,
+    /// Where what needs no arguments is done.
+    ends: Vec<(Verdict, usize)>,
+}
+
+impl Backward {
+    /// Puts a step before all others; gives its place.
+    fn put(&mut self, step: sock_filter) -> usize {
+        self.steps.push(step);
+        self.steps.len() - 1
+    }
+
+    /// A place from which `target` is reached, near enough for a comparison that comes within the next two steps.
+    fn near(&mut self, target: usize) -> usize {
+        match self.steps.len() + 1 - target > usize::from(u8::MAX) {
+            true => self.put(step(JUMP, 0, 0, (self.steps.len() - target - 1) as u32)),
+            false => target,
+        }
+    }
+
+    /// Does what is to be done, and gives the place.
+    fn end(&mut self, verdict: Verdict) -> usize {
+        let mut ends = self.ends.iter();
+        if let Some((_, place)) = ends.find(|(known, _)| known.is_same(verdict)) {
+            return *place;
+        }
+        let place = match verdict {
+            Verdict::Allow => self.put(allow()),
+            Verdict::Refuse(errno) => self.put(refuse(errno)),
+            Verdict::Judge(call) => {
+                let steps = judge(&call);
+                steps.into_iter().rev().for_each(|step| _ = self.put(step));
+                self.steps.len() - 1
+            }
+        };
+        self.ends.push((verdict, place));
+        place
+    }
+
+    /// The tree for these ranges; gives the place where it begins.
+    fn tree(&mut self, ranges: &[(u32, Verdict)]) -> usize {
+        match ranges {
+            [] => self.end(Verdict::Allow),
+            [(_, verdict)] => self.end(*verdict),
+            ranges => {
+                let (low, high) = ranges.split_at(middle(ranges));
+                let (from, below) = (self.tree(high), self.tree(low));
+                let (from, below) = (self.near(from), self.near(below));
+                let skipped = |target| u8::try_from(self.steps.len() - target - 1);
+                let (from, below) = (skipped(from), skipped(below));
+                let near = "a jump led nearer where it was far";
+                let (from, below) = (from.expect(near), below.expect(near));
+                self.put(step(JUMP_FROM, from, below, high[0].0))
+            }
         }
     }
 }
@@ -102,30 +206,20 @@ impl Filter {
     /// The filter for this machine; `None` where there is none.
     pub(crate) fn new() -> Option<Self> {
         let architecture = ARCHITECTURE?;
-        let mut judged: Vec<(u32, Vec<sock_filter>)> = Vec::new();
-        for call in calls::all() {
-            judged.push((u32::try_from(call.number).ok()?, judge(call)));
-        }
-        judged.sort_by_key(|(number, _)| *number);
-        let mut parts = vec![(0, vec![allow()])];
-        for (number, steps) in judged {
-            if parts.last().is_some_and(|(start, _)| *start == number) {
-                parts.pop();
-            }
-            parts.push((number, steps));
-            parts.push((number + 1, vec![allow()]));
-        }
-        if cfg!(target_arch = "x86_64") {
-            parts.push((X32, vec![refuse(libc::ENOSYS)]));
-        }
-        let mut program = vec![
+        let mut program = Backward::default();
+        program.tree(&ranges()?);
+        let first = [
             step(LOAD, 0, 0, ARCH),
             step(JUMP_EQUAL, 1, 0, architecture),
             // Programs for another processor could not do anything useful.
             step(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS),
             step(LOAD, 0, 0, NUMBER),
         ];
-        program.extend(tree(&parts));
+        first
+            .into_iter()
+            .rev()
+            .for_each(|step| _ = program.put(step));
+        let program: Vec<sock_filter> = program.steps.into_iter().rev().collect();
         Some(Self {
             program: program.into(),
             refused: calls::all().count(),
@@ -199,7 +293,8 @@ mod tests {
     #[test]
     fn the_program_does_what_the_table_says_for_every_number() {
         let (filter, here) = filter();
-        assert!(filter.program.len() < 1000, "{}", filter.program.len());
+        // The kernel translates each step for each compile.
+        assert!(filter.program.len() < 160, "{}", filter.program.len());
         for number in 0..1000 {
             let row = calls::all().find(|call| call.number == i64::from(number));
             let expected = match row {
@@ -208,6 +303,32 @@ mod tests {
                 None => libc::SECCOMP_RET_ALLOW,
             };
             assert_eq!(run(&filter, number, here, [0, 0]), expected, "{number}");
+        }
+    }
+
+    #[test]
+    fn ranges_that_are_far_apart_are_reached() {
+        for count in [1, 2, 3, 100, 1000] {
+            // No two of them can be one.
+            let ranges: Vec<(u32, Verdict)> = (0..count)
+                .map(|number| (number * 2, Verdict::Refuse(number as i32)))
+                .collect();
+            let mut program = Backward::default();
+            program.tree(&ranges);
+            program.put(step(LOAD, 0, 0, NUMBER));
+            let filter = Filter {
+                program: program.steps.into_iter().rev().collect(),
+                refused: 0,
+            };
+            for number in 0..count {
+                for called in [number * 2, number * 2 + 1] {
+                    assert_eq!(
+                        run(&filter, called, 0, [0, 0]),
+                        refuse(number as i32).k,
+                        "{called} of {count}"
+                    );
+                }
+            }
         }
     }
 

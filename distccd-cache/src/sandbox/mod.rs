@@ -135,7 +135,7 @@ impl Sandbox {
     pub(crate) fn in_own_root(&self) -> Confinement {
         let rules = || {
             // By the view's mounts what must not be written is read-only and what is the client's cannot be executed. These rules say so again.
-            let roots = places::toolchain_roots().map(|root| rule(root, Right::Run));
+            let roots = places::toolchain_directories().map(|root| rule(root, Right::Run));
             let everything = rule(Path::new("/"), Right::Change);
             roots.chain([everything]).flatten().collect()
         };

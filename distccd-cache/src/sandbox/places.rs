@@ -34,6 +34,12 @@ pub(super) fn toolchain_roots() -> impl Iterator<Item = &'static Path> {
     TOOLCHAIN_ROOTS.iter().map(Path::new)
 }
 
+/// Those that are directories here. In a view the others are missing, or links to where the rules for these hold; to look for each there would cost a
+/// compile more than all other rules.
+pub(super) fn toolchain_directories() -> impl Iterator<Item = &'static Path> {
+    toolchain_roots().filter(|root| root.symlink_metadata().is_ok_and(|found| found.is_dir()))
+}
+
 impl Places {
     /// Toolchains, what they read beside their own files, and what the administrator adds.
     pub(super) fn new(readable: &[PathBuf]) -> Self {

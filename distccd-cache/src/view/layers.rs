@@ -8,7 +8,9 @@
 //!
 //! Nothing of the client's can be executed, whether program or library.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::ops::Bound;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -104,9 +106,11 @@ impl Layers<'_> {
     pub(crate) fn new_root(mut self) -> Result<NewRoot, Unsuited> {
         let view = self.spots.view.clone();
         let mut steps = Vec::with_capacity(32);
+        let mut own = BTreeSet::new();
         let base = match self.beneath {
             Some(beneath) => {
                 let plan = self.tree.take_plan();
+                own.extend(plan.iter().map(|planned| planned.path().to_vec()));
                 root_overlay(&self.spots, self.memory, plan, &beneath.root(), &mut steps)?;
                 self.spots.base.clone()
             }
@@ -136,12 +140,15 @@ impl Layers<'_> {
             }
             match upon {
                 Upon::Client(dir) => {
-                    let source = base.join(relative(dir));
-                    // A part of the overlay is what the overlay is.
-                    let access = match self.beneath {
-                        Some(_) => Access::Same,
-                        None => Access::Data,
+                    let (source, access) = match self.beneath {
+                        Some(beneath) if self.is_as_beneath(dir, &own, beneath) => {
+                            (beneath.root(), Access::ReadOnlyData)
+                        }
+                        // A part of the overlay is what the overlay is.
+                        Some(_) => (base.clone(), Access::Same),
+                        None => (base.clone(), Access::Data),
                     };
+                    let source = source.join(relative(dir));
                     steps.push(bind(&source, &view, relative(dir), access)?);
                 }
                 Upon::Both(dir, over) => steps.push(self.merged(dir, *over, &view)?),
@@ -158,6 +165,18 @@ impl Layers<'_> {
                 None => None,
             },
         })
+    }
+
+    /// Whether the job has nothing of its own in a directory and writes nothing there. Then the directory is shown as the grove has it: in an overlay that
+    /// is the job's alone the kernel would look up every header anew.
+    fn is_as_beneath(&self, dir: &[u8], own: &BTreeSet<Vec<u8>>, beneath: &dyn Beneath) -> bool {
+        // What begins with it and a slash follows it in the set, though not at once.
+        let from = [dir, b"/"].concat();
+        let mut inside = own.range::<[u8], _>((Bound::Included(from.as_slice()), Bound::Unbounded));
+        let has_own = inside.next().is_some_and(|path| path.starts_with(&from));
+        let mut outputs = self.outputs.iter();
+        let is_written = outputs.any(|output| is_below(output, dir));
+        !has_own && !is_written && beneath.has_directory(dir)
     }
 
     /// What to mount upon toolchain directories, outer things first.

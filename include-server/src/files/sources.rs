@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use super::{Body, FileContent};
 
 /// Bytes of sources that are kept.
-const KEPT: u64 = 32 << 20;
+const KEPT: u64 = 8 << 20;
 
 /// The sources whose bytes are kept, in the order in which they came.
 pub(crate) struct Sources {
