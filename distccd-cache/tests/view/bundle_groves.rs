@@ -282,6 +282,32 @@ fn outputs_never_reach_the_grove() {
 }
 
 #[test]
+fn system_directories_of_the_grove_are_not_written_to() {
+    let shop = BundleShop::new(ViewPolicy::Namespace);
+    let mut session = Session::new();
+    let header = session.add_file("/usr/include/own/v.h", b"int v = 1;\n");
+    let text = "#include <own/v.h>\n";
+    let tries = [
+        "echo 'int v = 2;' > /usr/include/own/v.h",
+        "echo 'int v = 3;' > /usr/include/own/new.h",
+        "rm -f /usr/include/own/v.h",
+        "mv /usr/include/own /usr/include/other",
+        "chmod 777 /usr/include/own/v.h && touch /usr/include/own/v.h",
+        "ln -f /usr/include/own/v.h /home/u/p/v.h",
+        "mount -o remount,rw /usr/include && echo > /usr/include/own/v.h",
+    ];
+    for script in tries {
+        let bad = scripted(&session, &[header], text, script);
+        // Whatever it made of its own view.
+        let _ = shop.run(&session, bad, Path::new("/bin/sh"));
+        let good = job(&session, &[header], text);
+        let good = shop.run(&session, good, Path::new(GCC)).expect("a reply");
+        assert_eq!(value(&good), 1, "{script}");
+    }
+    assert_eq!(shop.groves(), 1);
+}
+
+#[test]
 fn many_jobs_at_once_write_each_entry_once() {
     let shop = BundleShop::new(ViewPolicy::Namespace);
     let mut session = Session::new();
