@@ -230,12 +230,14 @@ impl<'a> Builder<'a, '_> {
                 path: file.name.clone(),
             });
         }
-        let text = file.content.bytes();
-        let text = text.map_err(|error| LayoutError::unread(&path, error))?;
-        if line.is_none() && names_itself(&text, &path) {
-            return Err(LayoutError::NamesItself {
-                real: real_path(path.as_bytes()),
-            });
+        if line.is_none() {
+            let text = file.content.bytes();
+            let text = text.map_err(|error| LayoutError::unread(&path, error))?;
+            if names_itself(&text, &path) {
+                return Err(LayoutError::NamesItself {
+                    real: real_path(path.as_bytes()),
+                });
+            }
         }
         let content = Arc::clone(&file.content);
         let entry = Arc::new(Entry {

@@ -8,9 +8,7 @@
 //!
 //! Nothing of the client's can be executed, whether program or library.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::ops::Bound;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -106,7 +104,7 @@ impl Layers<'_> {
     pub(crate) fn new_root(mut self) -> Result<NewRoot, Unsuited> {
         let view = self.spots.view.clone();
         let mut steps = Vec::with_capacity(32);
-        let mut own = BTreeSet::new();
+        let mut own = Vec::new();
         let base = match self.beneath {
             Some(beneath) => {
                 let plan = self.tree.take_plan();
@@ -169,13 +167,9 @@ impl Layers<'_> {
 
     /// Whether the job has nothing of its own in a directory and writes nothing there. Then the directory is shown as the grove has it: in an overlay that
     /// is the job's alone the kernel would look up every header anew.
-    fn is_as_beneath(&self, dir: &[u8], own: &BTreeSet<Vec<u8>>, beneath: &dyn Beneath) -> bool {
-        // What begins with it and a slash follows it in the set, though not at once.
-        let from = [dir, b"/"].concat();
-        let mut inside = own.range::<[u8], _>((Bound::Included(from.as_slice()), Bound::Unbounded));
-        let has_own = inside.next().is_some_and(|path| path.starts_with(&from));
-        let mut outputs = self.outputs.iter();
-        let is_written = outputs.any(|output| is_below(output, dir));
+    fn is_as_beneath(&self, dir: &[u8], own: &[Vec<u8>], beneath: &dyn Beneath) -> bool {
+        let has_own = own.iter().any(|path| path != dir && is_below(path, dir));
+        let is_written = self.outputs.iter().any(|output| is_below(output, dir));
         !has_own && !is_written && beneath.has_directory(dir)
     }
 
