@@ -19,23 +19,15 @@ pub(super) enum When {
 }
 
 /// A refused call.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Call {
     /// Its name, as in the manual.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for readers and for the table's test")
-    )]
     pub(super) name: &'static str,
     pub(super) number: c_long,
     pub(super) when: When,
     /// What it fails with.
     pub(super) errno: i32,
     /// Why no compiler gets it.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for readers and for the table's test")
-    )]
     pub(super) why: &'static str,
 }
 

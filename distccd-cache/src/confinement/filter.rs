@@ -83,7 +83,7 @@ fn one_of(argument: u32, values: &[u32], then: sock_filter, or: sock_filter) -> 
 }
 
 /// What is done with all numbers from one on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Allow,
     Refuse(i32),
@@ -96,14 +96,6 @@ impl Verdict {
         match call.when {
             When::Always => Self::Refuse(call.errno),
             _ => Self::Judge(call),
-        }
-    }
-
-    fn is_same(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::Allow, Self::Allow) => true,
-            (Self::Refuse(one), Self::Refuse(other)) => one == other,
-            _ => false,
         }
     }
 }
@@ -126,7 +118,7 @@ fn ranges() -> Option<Vec<(u32, Verdict)>> {
     if cfg!(target_arch = "x86_64") {
         starts.push((X32, Verdict::Refuse(libc::ENOSYS)));
     }
-    starts.dedup_by(|later, earlier| later.1.is_same(earlier.1));
+    starts.dedup_by_key(|(_, verdict)| *verdict);
     Some(starts)
 }
 
@@ -145,7 +137,7 @@ fn middle(ranges: &[(u32, Verdict)]) -> usize {
 #[derive(Default)]
 struct Backward {
     steps: Vec<sock_filter>,
-    /// Where what needs no arguments is done.
+    /// Where each is done.
     ends: Vec<(Verdict, usize)>,
 }
 
@@ -167,15 +159,14 @@ impl Backward {
     /// Does what is to be done, and gives the place.
     fn end(&mut self, verdict: Verdict) -> usize {
         let mut ends = self.ends.iter();
-        if let Some((_, place)) = ends.find(|(known, _)| known.is_same(verdict)) {
+        if let Some((_, place)) = ends.find(|(known, _)| *known == verdict) {
             return *place;
         }
         let place = match verdict {
             Verdict::Allow => self.put(allow()),
             Verdict::Refuse(errno) => self.put(refuse(errno)),
             Verdict::Judge(call) => {
-                let steps = judge(&call);
-                steps.into_iter().rev().for_each(|step| _ = self.put(step));
+                self.steps.extend(judge(&call).into_iter().rev());
                 self.steps.len() - 1
             }
         };
@@ -215,10 +206,7 @@ impl Filter {
             step(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS),
             step(LOAD, 0, 0, NUMBER),
         ];
-        first
-            .into_iter()
-            .rev()
-            .for_each(|step| _ = program.put(step));
+        program.steps.extend(first.into_iter().rev());
         let program: Vec<sock_filter> = program.steps.into_iter().rev().collect();
         Some(Self {
             program: program.into(),
