@@ -1,9 +1,11 @@
 //! A hunt for wrong hits: one thing at a time changes at random (a byte of a file, an option, a header in another's place, a header that comes earlier on the
-//! path, the compiler, the directory, a variable), the job goes to a daemon that keeps results, and what comes back must be what the local compiler makes.
+//! path, the compiler or a part of it, the directory, a variable), the job goes to a daemon that keeps results, and what comes back must be what the local compiler makes.
 //!
 //! `PUMPHOUSE_HUNT=20000 cargo test --release --test wrong_hits -- --nocapture` runs that many trials; `PUMPHOUSE_HUNT_SEED` chooses others.
 
 mod support;
+#[path = "wrong_hits/toolchain.rs"]
+mod toolchain;
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 use support::{Client, Daemon, IncludeServer, Maker, run, scratch, write_tree};
+use toolchain::Toolchain;
 
 /// Trials when nobody says how many: enough to come by every kind of change.
 const TRIALS: usize = 250;
@@ -85,16 +88,17 @@ fn compilers() -> &'static [&'static str] {
 }
 
 /// One copy of the project.
-struct Copy {
+struct Copy<'a> {
     root: PathBuf,
     dice: Dice,
     options: Vec<&'static str>,
-    compiler: &'static str,
+    compiler: String,
+    toolchain: Option<&'a Toolchain>,
     epoch: Option<&'static str>,
 }
 
-impl Copy {
-    fn new(root: PathBuf, seed: u64) -> Self {
+impl<'a> Copy<'a> {
+    fn new(root: PathBuf, seed: u64, toolchain: Option<&'a Toolchain>) -> Self {
         write_tree(
             &root,
             &[
@@ -110,14 +114,15 @@ impl Copy {
             root,
             dice: Dice(seed | 1),
             options: vec!["-O1", "-Iinc2"],
-            compiler: "gcc",
+            compiler: "gcc".to_owned(),
+            toolchain,
             epoch: None,
         }
     }
 
     /// Changes one thing.
     fn change(&mut self) -> String {
-        match self.dice.below(12) {
+        match self.dice.below(13) {
             0..=2 => {
                 let option = *self.dice.one(&OPTIONS);
                 match self.options.iter().position(|known| *known == option) {
@@ -138,7 +143,7 @@ impl Copy {
                 "the order of the options".to_owned()
             }
             4 => {
-                self.compiler = *self.dice.one(compilers());
+                (*self.dice.one(compilers())).clone_into(&mut self.compiler);
                 format!("compiler {}", self.compiler)
             }
             5 => {
@@ -168,9 +173,16 @@ impl Copy {
             }
             9 => {
                 let number = self.dice.below(3);
-                let text = SOURCE.replace("return V", &format!("return V + {number}"));
+                let text = SOURCE.replace("return V", &format!("return {number} + V"));
                 fs::write(self.root.join("a.c"), text).unwrap();
                 "the source".to_owned()
+            }
+            10 => {
+                let Some(toolchain) = self.toolchain else {
+                    return "nothing".to_owned();
+                };
+                self.compiler = toolchain.driver().display().to_string();
+                format!("upgraded to {}", toolchain.upgrade(&mut self.dice))
             }
             _ => {
                 let place = *self.dice.one(&PLACES);
@@ -206,7 +218,7 @@ impl Copy {
     }
 
     fn words(&self) -> Vec<String> {
-        let mut words = vec![self.compiler.to_owned()];
+        let mut words = vec![self.compiler.clone()];
         for option in &self.options {
             // A value with a blank is one word; an option with its value is two.
             match option.split_once(' ') {
@@ -238,7 +250,7 @@ impl Copy {
     }
 }
 
-const SOURCE: &str = "#include <stddef.h>\n#include \"h.h\"\n#if __has_include(<h.h>)\n#include <h.h>\n#endif\nint f(void) { return V; }\n";
+const SOURCE: &str = "#include <stddef.h>\n#include \"h.h\"\n#if __has_include(<h.h>)\n#include <h.h>\n#endif\n#ifndef UPGRADED\n#define UPGRADED 0\n#endif\nint f(void) { return V + UPGRADED; }\n";
 
 /// What a compile left.
 #[derive(Debug, PartialEq)]
@@ -266,8 +278,14 @@ struct Hunt {
 }
 
 impl Hunt {
-    fn new(dir: &Path, seed: u64) -> Self {
-        let daemon = Daemon::start_with(Maker::Ours, dir, &[], &["--log-level", "notice"]);
+    fn new(dir: &Path, seed: u64, toolchain: Option<&Toolchain>) -> Self {
+        let names = compilers().iter().map(|name| format!("/usr/bin/{name}\n"));
+        let own = toolchain.map(|own| format!("{}\n", own.driver().display()));
+        let list = dir.join("commands");
+        fs::write(&list, names.chain(own).collect::<String>()).unwrap();
+        let environment = [("DISTCC_CMDLIST", list.to_str().unwrap())];
+        let options = ["--log-level", "notice"];
+        let daemon = Daemon::start_with(Maker::Ours, dir, &environment, &options);
         let include_server = IncludeServer::start(dir);
         let hosts = format!("127.0.0.1:{}/8,cpp,lzo", daemon.port);
         let journal = dir.join("journal");
@@ -335,7 +353,9 @@ fn a_result_is_what_the_local_compiler_makes_whatever_changed() {
     let trials = setting("PUMPHOUSE_HUNT").map_or(TRIALS, |trials| trials as usize);
     let seed = setting("PUMPHOUSE_HUNT_SEED").unwrap_or(20_261_130);
     let dir = scratch();
-    let mut hunt = Hunt::new(dir.path(), seed);
+    let toolchain = Toolchain::install();
+    let toolchain = toolchain.as_ref();
+    let mut hunt = Hunt::new(dir.path(), seed, toolchain);
     // Two copies that change in the same way, so that one gets what was made in the other, and one that goes its own.
     let seeds = [
         0x9e37_79b9_7f4a_7c15,
@@ -345,7 +365,7 @@ fn a_result_is_what_the_local_compiler_makes_whatever_changed() {
     let places = ["one", "other/place", "third"];
     let copies = places.iter().zip(seeds);
     let mut copies: Vec<Copy> = copies
-        .map(|(place, own)| Copy::new(dir.path().join(place), seed.wrapping_mul(own)))
+        .map(|(place, own)| Copy::new(dir.path().join(place), seed.wrapping_mul(own), toolchain))
         .collect();
     while hunt.trials < trials {
         for copy in &mut copies {

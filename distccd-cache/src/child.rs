@@ -127,6 +127,8 @@ pub(crate) struct NewRoot {
     pub(crate) steps: Vec<MountStep>,
     /// The directory that becomes `/`; one of the steps mounted something there.
     pub(crate) root: CString,
+    /// The server's toolchain directories that are mounted in it.
+    pub(crate) toolchains: Vec<&'static str>,
     /// A directory that the parent gets to keep ([`Child::take_kept`]), though the namespaces end.
     pub(crate) kept: Option<CString>,
 }

@@ -291,7 +291,7 @@ impl Launching<'_> {
         let settings = &self.shared.settings;
         let sandbox = &self.shared.sandbox;
         let confinement = match &new_root {
-            Some(_) => sandbox.in_own_root(),
+            Some(new_root) => sandbox.in_own_root(&new_root.toolchains),
             None => sandbox.in_directory(self.compiler, below),
         };
         // gcc looks for its own parts, and for specs, relative to its first word. A name that is nowhere on `PATH` would lead it to `../lib`, and a path

@@ -131,11 +131,13 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// For a compiler that has a root and processes of its own.
-    pub(crate) fn in_own_root(&self) -> Confinement {
+    /// For a compiler that has a root and processes of its own, with these toolchain directories in it: what is missing there, or a link to where a rule
+    /// holds, needs none, and to look for it would cost a compile more than all other rules.
+    pub(crate) fn in_own_root(&self, toolchains: &[&str]) -> Confinement {
         let rules = || {
             // By the view's mounts what must not be written is read-only and what is the client's cannot be executed. These rules say so again.
-            let roots = places::toolchain_directories().map(|root| rule(root, Right::Run));
+            let roots = toolchains.iter();
+            let roots = roots.map(|root| rule(Path::new(root), Right::Run));
             let everything = rule(Path::new("/"), Right::Change);
             roots.chain([everything]).flatten().collect()
         };

@@ -29,17 +29,6 @@ pub(super) fn rule(path: &Path, right: Right) -> Option<Rule> {
     Some(Rule { path, right })
 }
 
-/// Where toolchains are.
-pub(super) fn toolchain_roots() -> impl Iterator<Item = &'static Path> {
-    TOOLCHAIN_ROOTS.iter().map(Path::new)
-}
-
-/// Those that are directories here. In a view the others are missing, or links to where the rules for these hold; to look for each there would cost a
-/// compile more than all other rules.
-pub(super) fn toolchain_directories() -> impl Iterator<Item = &'static Path> {
-    toolchain_roots().filter(|root| root.symlink_metadata().is_ok_and(|found| found.is_dir()))
-}
-
 impl Places {
     /// Toolchains, what they read beside their own files, and what the administrator adds.
     pub(super) fn new(readable: &[PathBuf]) -> Self {
@@ -79,7 +68,10 @@ impl Places {
 
 /// The directory in which a compiler is installed with all that belongs to it, if that is not where all toolchains are.
 fn installation(compiler: &Path) -> Option<PathBuf> {
-    if toolchain_roots().any(|root| compiler.starts_with(root)) {
+    if TOOLCHAIN_ROOTS
+        .iter()
+        .any(|root| compiler.starts_with(root))
+    {
         return None;
     }
     let dir = compiler.parent()?;

@@ -180,6 +180,7 @@ pub(crate) fn try_root_overlay(job: &JobDir) -> Result<bool, NamespaceError> {
             gid_map: id_map(rustix::process::getegid().as_raw())?,
             steps,
             root: crate::child::c_string(spots.view.clone().into_os_string())?,
+            toolchains: skeleton.roots.clone(),
             kept: Some(crate::child::c_string(spots.upper().into_os_string())?),
         }),
         confinement: Confinement::default(),

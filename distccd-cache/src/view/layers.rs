@@ -157,6 +157,7 @@ impl Layers<'_> {
             uid_map: id_map(rustix::process::geteuid().as_raw())?,
             gid_map: id_map(rustix::process::getegid().as_raw())?,
             root: c_string(view.into_os_string())?,
+            toolchains: self.skeleton.roots.clone(),
             steps,
             kept: match self.beneath {
                 Some(_) => Some(c_string(self.spots.upper().into_os_string())?),

@@ -31,6 +31,8 @@ use crate::view::skeleton::{Skeleton, TOOLCHAIN_ROOTS, bind};
 pub(crate) struct Plan {
     view: PathBuf,
     pub(crate) steps: Vec<MountStep>,
+    /// The server's toolchain directories that are mounted.
+    toolchains: Vec<&'static str>,
     /// Where the client's directory stands in the place of the server's.
     replaced: BTreeSet<Vec<u8>>,
     /// Where the two are merged, and whether the client's files have to come first.
@@ -49,6 +51,7 @@ impl Plan {
         let mut plan = Self {
             view: job.view(),
             steps: Vec::new(),
+            toolchains: Vec::new(),
             replaced: BTreeSet::new(),
             merged: BTreeMap::new(),
         };
@@ -61,6 +64,7 @@ impl Plan {
             check_compiler(compiler, &skeleton, plan.replaced.iter())?;
         }
         skeleton.mount_others(&plan.view, &mut plan.steps)?;
+        plan.toolchains = skeleton.roots;
         Ok(plan)
     }
 
@@ -70,6 +74,7 @@ impl Plan {
             uid_map: id_map(rustix::process::geteuid().as_raw())?,
             gid_map: id_map(rustix::process::getegid().as_raw())?,
             root: c_string(self.view.into_os_string())?,
+            toolchains: self.toolchains,
             steps: self.steps,
             kept: None,
         })
