@@ -80,19 +80,25 @@ impl Daemon {
         self.child = spawn(&self.program, &self.dir, self.port, stats, &self.cache_size)?;
         self.until_it_listens()?;
         self.restarts += 1;
-        shared.set_away(false);
-        let after = self.metrics();
+        let listens = start.elapsed();
         let count = |text: &str| number(text, "distccd_store_blobs");
-        // Counted in the background after a kill.
-        if is_gentle && count(&before) > 20 && count(&after) == 0 {
-            shared.finding("the store was lost by a restart".to_owned());
+        let before = count(&before);
+        // After a kill the store is counted in the background. Others put nothing in meanwhile.
+        let mut after = count(&self.metrics());
+        while after * 2 < before && start.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(20));
+            after = count(&self.metrics());
         }
+        if after * 2 < before {
+            shared.finding(format!("a restart lost {} blobs", before - after));
+        }
+        shared.set_away(false);
         shared.progress(&format!(
-            "restarted after {}: {} blobs before, {} after, {} ms",
+            "restarted after {}: {} blobs before, {} after; listens again after {} ms",
             if is_gentle { "SIGTERM" } else { "SIGKILL" },
-            count(&before),
-            count(&after),
-            start.elapsed().as_millis()
+            before,
+            after,
+            listens.as_millis()
         ));
         Ok(())
     }
