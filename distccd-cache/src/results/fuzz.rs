@@ -181,11 +181,12 @@ pub(crate) fn hidden(data: &[u8]) {
         .flat_map(|entry| ways(entry.path.as_bytes()))
         .chain([&b"/"[..]])
         .collect();
-    let is_file = |name: &&Box<[u8]>| {
+    let is_file = |name: &&[u8]| {
         let last = name.rsplit(|&byte| byte == b'/').next();
         !matches!(last, None | Some(b"" | b"." | b".."))
     };
-    let asked: Vec<_> = read.probes.asked.written.iter().filter(is_file).collect();
+    let asked = read.probes.asked.written.iter().map(|name| &**name);
+    let asked: Vec<&[u8]> = asked.filter(is_file).collect();
     let may_be_found: HashSet<Vec<u8>> = directories
         .iter()
         .flat_map(|directory| asked.iter().map(|name| joined(directory, name)))

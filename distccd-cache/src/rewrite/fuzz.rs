@@ -21,7 +21,7 @@ pub(crate) fn dependencies(data: &[u8]) {
     let names: Vec<&[u8]> = data
         .split(|&byte| matches!(byte, b'\n' | b'\0'))
         // Compilers' files are not clear about a backslash at the end or before a colon.
-        .filter(|name| !name.is_empty() && !name.ends_with(b"\\"))
+        .filter(|name| !name.is_empty() && !name.trim_ascii_end().ends_with(b"\\"))
         .filter(|name| memmem::find(name, b"\\:").is_none())
         .collect();
     let mut rules = b"a.o:".to_vec();
