@@ -76,11 +76,23 @@ impl Command {
             .any(|word| options.contains(&word.as_slice()))
     }
 
-    /// The words with another source and another output, for a source that was preprocessed elsewhere.
-    pub(crate) fn with_files(&self, source: &[u8], output: &[u8]) -> Vec<Vec<u8>> {
+    /// The words with another source.
+    pub(crate) fn with_source(&self, source: &[u8]) -> Vec<Vec<u8>> {
         let mut words = self.line.words().to_vec();
         words[self.source.word] = source.to_vec();
-        words.extend([b"-o".to_vec(), output.to_vec()]);
+        words
+    }
+
+    /// The words with another source and another output, for a source that was preprocessed elsewhere.
+    pub(crate) fn with_files(&self, source: &[u8], output: &[u8]) -> Vec<Vec<u8>> {
+        if self.line.output().is_some() {
+            let mut words = self.line.with_output(output);
+            words[self.source.word] = source.to_vec();
+            return words;
+        }
+        let mut words = self.with_source(source);
+        // At the end it may be behind a `--`, or the value of an option.
+        words.splice(1..1, [b"-o".to_vec(), output.to_vec()]);
         words
     }
 
@@ -101,4 +113,31 @@ pub(crate) fn source_name(argv: &[Vec<u8>]) -> String {
 /// The last component of a path.
 pub(crate) fn base_name(path: &[u8]) -> &[u8] {
     path.rsplit(|&b| b == b'/').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It stood at the end, where it was a source.
+    #[test]
+    fn another_output_is_one_also_where_options_end() {
+        for line in [
+            "gcc -c a.c",
+            "gcc -c a.c -o b.o",
+            "gcc -ob.o -c a.c",
+            "clang -c -o b.o -- a.c",
+            "clang -c -- a.c",
+            "gcc -c a.c -I",
+        ] {
+            let words: Vec<Vec<u8>> = line.split(' ').map(|word| word.into()).collect();
+            let moved = Command::parse(&words).unwrap().with_files(b"x.i", b"x.o");
+            let moved = Command::parse(&moved).unwrap();
+            assert_eq!(
+                (moved.source(), &moved.output[..]),
+                (&b"x.i"[..], &b"x.o"[..]),
+                "{line}"
+            );
+        }
+    }
 }

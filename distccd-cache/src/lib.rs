@@ -57,4 +57,8 @@ pub mod workshop;
 mod results;
 pub mod store;
 
+// Entry points for fuzzers and for the tests that replay their corpora.
+#[doc(hidden)]
+pub mod fuzz;
+
 pub use program::main;

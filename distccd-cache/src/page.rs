@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use memchr::memmem;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -39,7 +40,7 @@ struct Machine {
 /// Answers one reader.
 pub(crate) async fn serve(house: &House, peer: &Peer, mut stream: TcpStream) {
     let answer = async {
-        let wanted = read_request(&mut stream).await?;
+        let wanted = read_request(&mut stream).await?.wanted();
         if wanted == Wanted::Page {
             stream.write_all(status::page().as_bytes()).await?;
             return stream.shutdown().await;
@@ -122,21 +123,65 @@ impl Wanted {
     }
 }
 
+/// A request as far as it has come.
+#[derive(Debug, Default)]
+struct Asking(Vec<u8>);
+
+impl Asking {
+    /// Takes in what came. Whether that is all that is read of a request: to its empty line, or as much as may come.
+    fn take(&mut self, piece: &[u8]) -> bool {
+        // An empty line may have begun before; what is before that is not looked at again.
+        let from = self.0.len().saturating_sub(3);
+        let room = MAX_REQUEST - self.0.len();
+        self.0.extend_from_slice(&piece[..piece.len().min(room)]);
+        let has = |end: &[u8]| memmem::find(&self.0[from..], end).is_some();
+        self.0.len() == MAX_REQUEST || has(b"\r\n\r\n") || has(b"\n\n")
+    }
+
+    fn wanted(&self) -> Wanted {
+        Wanted::of(&self.0)
+    }
+}
+
 /// Reads a request to its empty line, or as much as comes.
-async fn read_request(stream: &mut TcpStream) -> std::io::Result<Wanted> {
-    let mut request = Vec::new();
-    while request.len() < MAX_REQUEST {
-        let whole = |end: &[u8]| request.windows(end.len()).any(|window| window == end);
-        if whole(b"\r\n\r\n") || whole(b"\n\n") {
-            break;
-        }
-        let mut buffer = [0; 1024];
-        match stream.read(&mut buffer).await? {
-            0 => break,
-            count => request.extend_from_slice(&buffer[..count]),
+async fn read_request(stream: &mut TcpStream) -> std::io::Result<Asking> {
+    let mut request = Asking::default();
+    let mut buffer = [0; 1024];
+    loop {
+        let count = stream.read(&mut buffer).await?;
+        if count == 0 || request.take(&buffer[..count]) {
+            return Ok(request);
         }
     }
-    Ok(Wanted::of(&request))
+}
+
+/// Fuzz body: a request wants the same in whatever pieces it comes, of which no more is kept than may be; only a `GET` of a path of ours wants something else
+/// than stock's page.
+pub(crate) fn fuzz_request(data: &[u8]) {
+    let ask = |size: usize| {
+        let mut request = Asking::default();
+        let mut pieces = data.chunks(size.max(1));
+        let is_whole = pieces.any(|piece| request.take(piece));
+        assert!(request.0.len() <= MAX_REQUEST && data.starts_with(&request.0));
+        let empty_line = [&b"\r\n\r\n"[..], b"\n\n"].map(|end| {
+            let found = memmem::find(data, end).map(|at| at + end.len());
+            found.is_some_and(|end| end <= MAX_REQUEST)
+        });
+        let expected = empty_line.contains(&true) || data.len() >= MAX_REQUEST;
+        assert_eq!(is_whole, expected, "in pieces of {size}");
+        request.wanted()
+    };
+    let wanted = ask(data.len());
+    for size in [1, 2, 3, 7, 1024] {
+        assert_eq!(ask(size), wanted, "in pieces of {size}");
+    }
+    if wanted != Wanted::Stocks {
+        let line = data.split(|byte| b"\r\n".contains(byte)).next();
+        let path = line.and_then(|line| line.strip_prefix(b"GET /"));
+        assert!(
+            path.is_some_and(|path| path.starts_with(b"metrics") || path.starts_with(b"pumphouse"))
+        );
+    }
 }
 
 /// The head of an answer.

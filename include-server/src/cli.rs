@@ -3,8 +3,8 @@
 //!
 //! [`main`] is all that it can do. The environment is read in [`environment`] and nowhere else.
 
-mod check;
-mod compile_commands;
+pub(crate) mod check;
+pub(crate) mod compile_commands;
 mod environment;
 mod scan;
 mod serve;

@@ -58,3 +58,7 @@ pub mod program;
 pub mod lexer;
 
 pub mod atom;
+
+// Entry points for fuzzers and for the tests that replay their corpora.
+#[doc(hidden)]
+pub mod fuzz;

@@ -1,16 +1,29 @@
 //! Bodies of the fuzz targets: any bytes in, no panic, no memory beyond the limits, and what was read reads back.
 //!
-//! They live in the library so that `cargo fuzz`, the tests that replay `fuzz-corpus/`, and a debugger run the same code.
+//! They live in the library so that the driver (the root package's `fuzz-parsers`), the test that replays `fuzz-corpus/`, and a debugger run the same code.
 
 use crate::error::WireError;
 use crate::include_dialogue::{
     Answer, AnswerDecoder, Dialogue, QueryDecoder, decode_stock_answer, encode_stock_answer,
 };
 use crate::limits::Limits;
+use crate::mutation::Body;
 use crate::reply::{Reply, ReplyDecoder};
 use crate::request::{Request, RequestDecoder, RequestSkimmer};
 use crate::tree::{decode_entries, put_entries};
 use crate::version::Version;
+
+/// All bodies, by the names of their corpora.
+pub const BODIES: [Body; 8] = [
+    ("request", request),
+    ("reply", reply),
+    ("include_dialogue", include_dialogue),
+    ("entries", entries),
+    ("lzo", lzo),
+    ("bundle", bundle),
+    ("command_line", crate::command_line::fuzz_command_line),
+    ("announcement", announcement),
+];
 
 /// Small limits, so that a fuzzer meets them.
 const LIMITS: Limits = Limits {
@@ -184,4 +197,37 @@ pub fn bundle(data: &[u8]) {
         let again = reply.encode(crate::bundle::block::Codec::Zstd);
         assert_eq!(BundleReply::decode(&again, LIMITS).as_ref(), Ok(&reply));
     }
+}
+
+/// What a server says of itself on the local network: lines of `KEY=VALUE`. What is made of it for a host list has nothing of the stranger's own words, and what
+/// is announced of what was read is read as the same.
+pub fn announcement(data: &[u8]) {
+    use crate::zeroconf::Announcement;
+
+    let read = |lines: &[u8]| {
+        Announcement::read(|key| {
+            let mut lines = lines.split(|&byte| byte == b'\n');
+            lines.find_map(|line| line.strip_prefix(key.as_bytes())?.strip_prefix(b"="))
+        })
+    };
+    let announced = read(data);
+    let options = announced.host_options();
+    let known = |c: char| c.is_ascii_digit() || "/,cplzo".contains(c);
+    assert!(
+        options.len() < 24 && options.chars().all(known),
+        "{options}"
+    );
+    assert!(announced.jobs > 0);
+    if let Some(compiler) = &announced.compiler {
+        let subtype = compiler.subtype();
+        let label = subtype.split('.').next().unwrap_or_default();
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        assert!(label.len() <= 63 && label.bytes().all(plain), "{label}");
+    }
+    let pairs = announced.properties(1, "triple", "1");
+    let lines: Vec<String> = pairs
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    assert_eq!(read(lines.join("\n").as_bytes()), announced);
 }

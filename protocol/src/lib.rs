@@ -35,4 +35,7 @@ pub mod command_line;
 pub mod identity;
 
 // Entry points for fuzzers and for the tests that replay their corpora.
+#[doc(hidden)]
 pub mod fuzz;
+#[doc(hidden)]
+pub mod mutation;

@@ -303,7 +303,7 @@ fn ask_stock(
 
 /// Reads `ARGC n (ARGV word)*n`. A stock include server keeps the connection open after its answer, so the bytes have
 /// to be counted; what is wrong with them is the decoder's to say, so this stops where it cannot go on.
-fn read_words(stream: &mut impl Read) -> io::Result<Vec<u8>> {
+pub(crate) fn read_words(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut stream = io::BufReader::with_capacity(64 << 10, stream);
     let mut bytes = Vec::with_capacity(16 << 10);
     let limits = Limits::DEFAULT;

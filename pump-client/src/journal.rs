@@ -54,7 +54,7 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    fn encode(&self, time_ms: u128) -> Vec<u8> {
+    pub(crate) fn encode(&self, time_ms: u128) -> Vec<u8> {
         let mut line = Vec::with_capacity(400);
         // Writing to a vector cannot fail.
         let _ = write!(line, "{time_ms}\t{}\t", self.mode.word());

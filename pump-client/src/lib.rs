@@ -58,3 +58,7 @@ mod log;
 pub mod environment;
 
 pub mod cleanup;
+
+// Entry points for fuzzers and for the tests that replay their corpora.
+#[doc(hidden)]
+pub mod fuzz;

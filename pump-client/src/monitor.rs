@@ -162,7 +162,7 @@ fn remove_if_stale(path: &Path) {
 }
 
 /// Reads a state file; its layout is in [`crate::job_state`].
-fn parse_state(bytes: &[u8]) -> Result<Job, &'static str> {
+pub(crate) fn parse_state(bytes: &[u8]) -> Result<Job, &'static str> {
     let bytes: &[u8; STATE_BYTES] = bytes.try_into().map_err(|_| "wrong size of a state file")?;
     let long = |at: usize| u64::from_ne_bytes(std::array::from_fn(|i| bytes[at + i]));
     let int = |at: usize| i32::from_ne_bytes(std::array::from_fn(|i| bytes[at + i]));
@@ -200,7 +200,7 @@ pub fn phase_name(phase: i32) -> &'static str {
 }
 
 /// One line, laid out as stock's: `%6ld  %-10.10s  %-30.30s %24.24s[%d]`, by bytes.
-fn put_line(text: &mut Vec<u8>, job: &Job) {
+pub(crate) fn put_line(text: &mut Vec<u8>, job: &Job) {
     let _ = write!(text, "{:>6}  ", job.pid);
     put_left(text, phase_name(job.phase).as_bytes(), 10);
     text.extend_from_slice(b"  ");

@@ -244,7 +244,7 @@ fn proper_words(
 
 /// Splits as drivers quote: blanks separate, double quotes hold together, backslashes in them protect. The two spellings of
 /// `--param` become one.
-fn split_quoted(line: &[u8]) -> Vec<Word> {
+pub(crate) fn split_quoted(line: &[u8]) -> Vec<Word> {
     let mut words: Vec<Word> = Vec::new();
     let mut word: Option<Word> = None;
     let mut quoted = false;

@@ -215,7 +215,7 @@ fn mentions(line: &[u8], signs: &[&str]) -> bool {
 }
 
 /// The text without terminal escape sequences (`ESC [ ... letter`).
-fn without_colours(text: &[u8]) -> Vec<u8> {
+pub(crate) fn without_colours(text: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some(escape) = rest.iter().position(|&b| b == 0x1b) {

@@ -91,7 +91,11 @@ pub fn connect(
 }
 
 /// The dialogue on an open stream; afterwards the stream is the connection to the server.
-fn negotiate(stream: &mut (impl Read + Write), name: &[u8], port: u16) -> Result<(), SocksError> {
+pub(crate) fn negotiate(
+    stream: &mut (impl Read + Write),
+    name: &[u8],
+    port: u16,
+) -> Result<(), SocksError> {
     // Version 5, one method offered: no authentication.
     stream.write_all(&[5, 1, 0])?;
     let mut method = [0; 2];

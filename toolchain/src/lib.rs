@@ -27,6 +27,10 @@ mod stamp;
 // Starting programs.
 pub mod run;
 
+// Entry points for fuzzers and for the tests that replay their corpora.
+#[doc(hidden)]
+pub mod fuzz;
+
 pub use default_compiler::default_compiler;
 pub use error::IdentifyError;
 pub use evidence::Evidence;

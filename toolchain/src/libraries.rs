@@ -59,7 +59,7 @@ const HEAD: u64 = 64 << 10;
 const NAME: usize = 4096;
 
 /// Where the name of the dynamic loader is, and its length, if the program names one; nothing if it is no program.
-fn interpreter(head: &[u8]) -> Option<Option<(u64, usize)>> {
+pub(crate) fn interpreter(head: &[u8]) -> Option<Option<(u64, usize)>> {
     const INTERPRETER: u64 = 3;
     let headers = Headers::parse(head)?;
     for index in 0..headers.count {
@@ -156,7 +156,7 @@ pub(crate) fn libraries(
 }
 
 /// The paths in lines such as `libz.so.1 => /lib/libz.so.1 (0x7f…)` and `/lib/ld.so.1 (0x7f…)`.
-fn listed(text: &[u8]) -> Result<Vec<PathBuf>, String> {
+pub(crate) fn listed(text: &[u8]) -> Result<Vec<PathBuf>, String> {
     let mut found = Vec::new();
     for line in text.split(|&byte| byte == b'\n') {
         let line = line.trim_ascii();

@@ -26,6 +26,9 @@ mod mentions;
 mod probes;
 mod reading;
 
+// Entry points for fuzzers.
+pub(crate) mod fuzz;
+
 // What this server's own headers are, for jobs that are compiled with them.
 mod own_headers;
 

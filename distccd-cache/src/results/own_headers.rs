@@ -175,26 +175,12 @@ impl Places {
             .arg("/dev/null");
         command.env_clear().env("PATH", path).env("LC_ALL", "C");
         let output = run_within(&mut command, b"", COMPILER_LIMIT).map_err(io::Error::other)?;
-        let mut inside = false;
-        let mut ended = false;
-        for line in output.stderr.split(|&byte| byte == b'\n') {
-            let missing = line.strip_prefix(b"ignoring nonexistent directory \"");
-            if let Some(dir) = missing.and_then(|rest| rest.strip_suffix(b"\"")) {
-                places.add(Path::new(OsStr::from_bytes(dir)));
-            } else if line.starts_with(b"#include ") && line.ends_with(b"search starts here:") {
-                inside = true;
-            } else if line.starts_with(b"End of search list") {
-                ended = inside;
-                break;
-            } else if inside && let Some(dir) = line.strip_prefix(b" ") {
-                let dir = dir.strip_suffix(b" (framework directory)").unwrap_or(dir);
-                places.add(Path::new(OsStr::from_bytes(dir)));
-            }
+        let list = search_list(&output.stderr)
+            .ok_or_else(|| io::Error::other("it printed no search list"))?;
+        for dir in list {
+            places.add(Path::new(OsStr::from_bytes(dir)));
         }
-        match ended {
-            true => Ok(places),
-            false => Err(io::Error::other("it printed no search list")),
-        }
+        Ok(places)
     }
 
     fn add(&mut self, dir: &Path) {
@@ -207,6 +193,25 @@ impl Places {
             self.edges.insert(edge);
         }
     }
+}
+
+/// The directories in what `-v` prints, those that do not exist among them; `None` without a whole list.
+pub(super) fn search_list(printed: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut found = Vec::new();
+    let mut inside = false;
+    for line in printed.split(|&byte| byte == b'\n') {
+        let missing = line.strip_prefix(b"ignoring nonexistent directory \"");
+        if let Some(dir) = missing.and_then(|rest| rest.strip_suffix(b"\"")) {
+            found.push(dir);
+        } else if line.starts_with(b"#include ") && line.ends_with(b"search starts here:") {
+            inside = true;
+        } else if line.starts_with(b"End of search list") {
+            return inside.then_some(found);
+        } else if inside && let Some(dir) = line.strip_prefix(b" ") {
+            found.push(dir.strip_suffix(b" (framework directory)").unwrap_or(dir));
+        }
+    }
+    None
 }
 
 impl Watched {

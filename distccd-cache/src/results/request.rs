@@ -235,7 +235,8 @@ impl Files<'_> {
 
 /// The command line of a preprocessed job as it is carried out: source and object have names of this server's.
 fn without_names(command: &Command) -> Vec<Vec<u8>> {
-    let mut words = command.with_files(command.preprocessed_suffix(), b"");
+    let mut words = command.with_source(command.preprocessed_suffix());
+    words.extend([b"-o".to_vec(), Vec::new()]);
     for item in command.line.items() {
         if item.means() == Some(Meaning::Output) {
             words[item.words.clone()].fill(b"-o".to_vec());

@@ -33,6 +33,7 @@
 pub mod claims;
 mod error;
 mod eviction;
+pub(crate) mod fuzz;
 mod home;
 mod known;
 mod layout;

@@ -35,17 +35,22 @@ pub(super) const UNKNOWN: State = [None; SHARDS];
 
 /// A state as text.
 pub(super) fn write(state: &State) -> String {
-    let mut text = format!("{HEAD}\n");
+    let mut lines = String::new();
     for (index, known) in state.iter().enumerate() {
         if let Some(ShardState { shard, changed }) = known {
             let (blobs, bytes, oldest) = (shard.blobs, shard.bytes, shard.oldest);
             // Writing to a string does not fail.
-            let _ = writeln!(text, "{index:02x} {blobs} {bytes} {oldest} {changed}");
+            let _ = writeln!(lines, "{index:02x} {blobs} {bytes} {oldest} {changed}");
         }
     }
+    sealed(&lines)
+}
+
+/// Lines with what a state begins and ends with.
+pub(super) fn sealed(lines: &str) -> String {
+    let text = format!("{HEAD}\n{lines}");
     let end = end_of(&text);
-    text.push_str(&end);
-    text
+    text + &end
 }
 
 /// The last line of a file whose other lines are these.

@@ -104,7 +104,7 @@ fn working_directory(base: &Path, directory: &Path) -> PathBuf {
 }
 
 /// The words of a command as a shell without variables splits them.
-fn shell_words(command: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn shell_words(command: &[u8]) -> Vec<Vec<u8>> {
     let mut words = Vec::new();
     let mut word: Option<Vec<u8>> = None;
     let mut quote = None;

@@ -19,7 +19,7 @@ use super::{Invocation, probe};
 use crate::configuration::Question;
 
 /// The form of the files. Raise the number with any change of it, of what is asked, or of how evidence is looked at.
-const MAGIC: &[u8] = b"Pumphouse compiler answer 1\n";
+pub(super) const MAGIC: &[u8] = b"Pumphouse compiler answer 1\n";
 
 /// Larger files are not read, nor written. One has about 40 kB.
 const SIZE_LIMIT: u64 = 4 << 20;
@@ -351,7 +351,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn encode(entry: &Entry, key: &[u8]) -> Vec<u8> {
+pub(super) fn encode(entry: &Entry, key: &[u8]) -> Vec<u8> {
     let mut body = Writer::default();
     body.bytes(key);
     body.bytes(&entry.said.builtins);
@@ -389,7 +389,7 @@ pub(super) fn unseal<'a>(magic: &[u8], bytes: &'a [u8]) -> Option<&'a [u8]> {
 }
 
 /// `None` if anything is not as [`encode`] writes it, or the key is another.
-fn decode(bytes: &[u8], key: &[u8]) -> Option<Entry> {
+pub(super) fn decode(bytes: &[u8], key: &[u8]) -> Option<Entry> {
     let mut body = Reader(unseal(MAGIC, bytes)?);
     if body.bytes()? != key {
         return None;

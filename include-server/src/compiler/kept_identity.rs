@@ -13,7 +13,7 @@ use super::identity::Subject;
 use super::kept::{Kept, is_binary, seal, unseal};
 
 /// The form of the files. Raise the number with any change of it, of what an identity is made of, or of its evidence.
-const MAGIC: &[u8] = b"Pumphouse compiler identity 1\n";
+pub(super) const MAGIC: &[u8] = b"Pumphouse compiler identity 1\n";
 
 /// Bytes of each part of a file.
 const LONGEST: u32 = 4 << 20;
@@ -53,7 +53,7 @@ impl Kept {
     }
 }
 
-fn encode(key: &[u8], identity: &[u8], evidence: &[u8]) -> Vec<u8> {
+pub(super) fn encode(key: &[u8], identity: &[u8], evidence: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     for part in [key, identity, evidence] {
         put_bytes(&mut body, part);
@@ -62,7 +62,7 @@ fn encode(key: &[u8], identity: &[u8], evidence: &[u8]) -> Vec<u8> {
 }
 
 /// Reads what [`encode`] wrote for this key.
-fn decode(bytes: &[u8], key: &[u8]) -> Result<(Vec<u8>, Evidence), WireError> {
+pub(super) fn decode(bytes: &[u8], key: &[u8]) -> Result<(Vec<u8>, Evidence), WireError> {
     let mut body = Body::new(unseal(MAGIC, bytes).ok_or(WireError::ShortBody)?);
     if body.bytes(LONGEST)? != key {
         return Err(WireError::ShortBody);

@@ -5,6 +5,7 @@
 
 mod batch;
 mod evidence;
+pub(crate) mod fuzz;
 pub mod identity;
 pub mod kept;
 mod kept_identity;

@@ -429,6 +429,35 @@ impl Macros {
     }
 }
 
+/// Fuzz body of both: every name is one that was printed, the bait is none of the directories, and a macro that was undefined is not defined.
+pub(super) fn check(printed: &[u8], bait: &Path) {
+    let told = Told::parse(printed, bait);
+    let bait = bait.as_os_str();
+    assert!(
+        !told
+            .bracket
+            .iter()
+            .any(|directory| directory.as_os_str() == bait)
+    );
+    let lists = told.quote.iter().chain(&told.bracket).chain(&told.files);
+    for name in lists.chain(&told.missing) {
+        let name = name.as_os_str().as_bytes();
+        assert!(memchr::memmem::find(printed, name).is_some() && !name.contains(&b'\n'));
+    }
+    let undefined = b"\n# 1 \"<built-in>\"\n#define OWN(x) 1\n#define OTHER 2\n#undef OWN\n";
+    for printed in [printed, &[printed, undefined].concat()] {
+        let macros = Macros::parse(printed);
+        assert!(macros.lines.len() <= printed.len() + 1);
+        let lines = || macros.lines.split(|&byte| byte == b'\n');
+        assert!(lines().all(|line| line.is_empty() || line.starts_with(b"#define ")));
+        if printed.ends_with(undefined) {
+            assert!(lines().any(|line| line == b"#define OTHER 2"));
+            assert!(!lines().any(|line| macro_name(line) == b"OWN"));
+        }
+        let _ = family_of(&macros.lines);
+    }
+}
+
 /// Whose rules hold, by the macros that name the compiler.
 fn family_of(builtins: &[u8]) -> Option<CompilerFamily> {
     let value = |name: &[u8]| {

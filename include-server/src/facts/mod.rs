@@ -14,7 +14,7 @@ mod medium;
 mod node;
 mod passage;
 mod session;
-mod watch;
+pub(crate) mod watch;
 
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

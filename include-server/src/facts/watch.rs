@@ -268,7 +268,7 @@ fn layers() -> Vec<PathBuf> {
     layers_in(&table)
 }
 
-fn layers_in(mountinfo: &[u8]) -> Vec<PathBuf> {
+pub(crate) fn layers_in(mountinfo: &[u8]) -> Vec<PathBuf> {
     let mut layers = Vec::new();
     for line in mountinfo.split(|&byte| byte == b'\n') {
         let is_overlay = memchr::memmem::find(line, b" - overlay ").is_some();

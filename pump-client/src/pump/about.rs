@@ -55,7 +55,7 @@ impl About {
         Self::decode(&bytes)
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let began = OsString::from(self.began.to_string());
         let entries = [
@@ -80,7 +80,7 @@ impl About {
         bytes
     }
 
-    fn decode(bytes: &[u8]) -> Self {
+    pub(crate) fn decode(bytes: &[u8]) -> Self {
         let value = |name: &str| {
             let mut entries = bytes.split(|&byte| byte == 0);
             let found =

@@ -80,9 +80,12 @@ impl Process {
     }
 }
 
-struct Stat {
-    state: u8,
-    start_time: u64,
+/// What the kernel says of a process.
+pub(crate) struct Stat {
+    /// A letter.
+    pub(crate) state: u8,
+    /// See [`Process::start_time`].
+    pub(crate) start_time: u64,
 }
 
 fn read_stat(pid: i32) -> io::Result<Stat> {
@@ -91,7 +94,7 @@ fn read_stat(pid: i32) -> io::Result<Stat> {
 }
 
 /// Fields 3 and 22. Field 2 is the program's name in parentheses and may hold anything, parentheses included.
-fn parse_stat(text: &[u8]) -> Option<Stat> {
+pub(crate) fn parse_stat(text: &[u8]) -> Option<Stat> {
     let end_of_name = text.iter().rposition(|&byte| byte == b')')?;
     let mut fields = text[end_of_name + 1..].split(|&byte| byte == b' ').skip(1);
     let state = *fields.next()?.first()?;

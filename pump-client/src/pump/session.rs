@@ -210,7 +210,7 @@ impl Session {
 }
 
 impl Record {
-    fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         let mut text = format!("{MAGIC}\nnamespace {}\n", self.namespace);
         let role = if self.has_command {
             "command-keeper"
@@ -225,7 +225,7 @@ impl Record {
         text
     }
 
-    fn from_text(text: &str) -> Option<Self> {
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
         let mut lines = text.lines();
         if lines.next()? != MAGIC {
             return None;

@@ -251,7 +251,7 @@ fn words_without_output(parsed: &CommandLine) -> Vec<Vec<u8>> {
 }
 
 /// The prerequisites of a make rule.
-fn prerequisites(rule: &[u8]) -> Vec<PathBuf> {
+pub(crate) fn prerequisites(rule: &[u8]) -> Vec<PathBuf> {
     let mut names: Vec<Vec<u8>> = Vec::new();
     let mut name = Vec::new();
     let mut bytes = rule.iter().copied().peekable();

@@ -3,7 +3,7 @@
 //!
 //! [`examine`] judges one command, [`why`](Group) groups reasons, [`report`](Report) adds up and speaks.
 
-mod examine;
+pub(crate) mod examine;
 mod progress;
 mod report;
 mod why;

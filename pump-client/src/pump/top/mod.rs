@@ -11,6 +11,6 @@ mod draw;
 mod paint;
 mod places;
 mod scene;
-mod servers;
+pub(crate) mod servers;
 mod tables;
 mod tally;

@@ -143,7 +143,7 @@ fn read_page(mut stream: TcpStream) -> io::Result<String> {
 }
 
 /// Finds the numbers in either form: `distccd_NAME VALUE` of ours, `dcc_NAME VALUE` of stock's.
-fn parse(text: &str) -> Page {
+pub(crate) fn parse(text: &str) -> Page {
     let value = |key: &str| {
         let found = text.lines().find_map(|line| {
             let (name, value) = line.rsplit_once(' ')?;
