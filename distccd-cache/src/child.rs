@@ -22,7 +22,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::confinement::{Confinement, JobCgroup, Layer};
+use crate::confinement::{Confinement, Exceeded, JobCgroup, Layer};
 
 /// What may be done with the files of a mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -283,7 +283,7 @@ pub(crate) fn start(launch: &Launch) -> Result<Child, StartError> {
         pid,
         reaped: false,
         kept,
-        _cgroup: launch.confinement.cgroup.clone(),
+        cgroup: launch.confinement.cgroup.clone(),
     };
     match errand.failure.into_inner() {
         None => Ok(child),
@@ -559,13 +559,18 @@ pub(crate) struct Child {
     reaped: bool,
     kept: Option<OwnedFd>,
     /// Removed when the process is gone.
-    _cgroup: Option<Arc<JobCgroup>>,
+    cgroup: Option<Arc<JobCgroup>>,
 }
 
 impl Child {
     /// The directory that was to be kept.
     pub(crate) fn take_kept(&mut self) -> Option<OwnedFd> {
         self.kept.take()
+    }
+
+    /// What its control group did not allow.
+    pub(crate) fn exceeded(&self) -> Option<Exceeded> {
+        self.cgroup.as_ref()?.exceeded()
     }
 
     /// Becomes readable when the process has ended. Must be called inside a tokio runtime.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use protocol::wait_status::WaitStatus;
 
 use crate::child::{Child, Usage, null, raise_above_standard};
+use crate::confinement::Exceeded;
 
 /// How long a compiler has to clean up between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
@@ -66,10 +67,11 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    /// Waits until nothing of the compiler is left, also after a normal end.
-    pub(crate) fn end(mut self) -> (End, Usage) {
+    /// Waits until nothing of the compiler is left, also after a normal end. Also says what its control group did not allow.
+    pub(crate) fn end(mut self) -> (End, Usage, Option<Exceeded>) {
         let (status, usage) = self.child.end();
-        (self.stopped.unwrap_or(End::Exited(status)), usage)
+        let end = self.stopped.unwrap_or(End::Exited(status));
+        (end, usage, self.child.exceeded())
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Finished {
     pub usage: Usage,
     /// How it ended.
     pub outcome: CompileOutcome,
+    /// A limit of the server's that it came up against, for a person; only of a compile that failed.
+    pub exceeded: Option<String>,
     /// The source's name without its directories, for the log.
     pub source: Vec<u8>,
 }
@@ -158,15 +160,24 @@ impl Workshop {
         let view = run.view.name();
         let (source, is_merged) = (run.source.clone(), run.is_merged);
         let output_bytes = self.shared.settings.limits.output_bytes;
-        let (end, usage, collected) = blocking(move || {
+        let shared = Arc::clone(&self.shared);
+        let (end, usage, exceeded, collected) = blocking(move || {
             let no_compiler = End::Exited(WaitStatus::exited(ExitCode::CompilerMissing.code()));
-            let (end, usage) = watched.map_or((no_compiler, Usage::default()), Watched::end);
+            let no_run = (no_compiler, Usage::default(), None);
+            let (end, usage, exceeded) = watched.map_or(no_run, Watched::end);
             let status = match end {
                 End::Exited(status) => status,
                 End::TimedOut => WaitStatus::exited(ExitCode::Timeout.code()),
                 End::Disconnected => WaitStatus::exited(ExitCode::Gone.code()),
             };
-            Ok((end, usage, collect(run, status, output_bytes)?))
+            let exceeded = exceeded.filter(|_| !status.success());
+            let exceeded = exceeded.map(|what| shared.sandbox.explain(what));
+            let mut collected = collect(run, status, output_bytes)?;
+            if let Some(text) = &exceeded {
+                let line = format!("distccd: {text}\n");
+                collected.reply.stderr.extend_from_slice(line.as_bytes());
+            }
+            Ok((end, usage, exceeded, collected))
         })
         .await?;
         let outcome = match end {
@@ -184,6 +195,7 @@ impl Workshop {
             wall: started.elapsed(),
             usage,
             outcome,
+            exceeded,
             source,
         })
     }

@@ -173,7 +173,7 @@ pub struct Options {
     /// Without namespaces: let compilers read and run what is below this directory, too; may be repeated
     #[arg(long, value_name = "DIR", help_heading = "Security")]
     pub sandbox_read: Vec<PathBuf>,
-    /// Memory of one compile; 0 is no limit (default: three quarters of the machine's)
+    /// Memory of one compile; 0 is no limit (default: three quarters of the machine's, or of what a control group leaves)
     #[arg(long, value_name = "SIZE", help_heading = "Jobs", value_parser = size)]
     pub job_memory: Option<u64>,
 

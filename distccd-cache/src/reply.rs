@@ -6,6 +6,7 @@ use tokio::time::{Instant as Clock, timeout_at};
 use crate::failure::Failure;
 use crate::house::House;
 use crate::job::Finished;
+use crate::log::shown;
 use crate::peer::Peer;
 use crate::receive;
 use crate::roster::Phase;
@@ -52,8 +53,11 @@ pub(crate) async fn send<W: AsyncWrite + Unpin>(
     }
 }
 
-/// What a job cost, for the log.
+/// What a job cost, for the log; and what it would have cost.
 pub(crate) fn log_cost(peer: &Peer, finished: &Finished) {
+    if let Some(text) = &finished.exceeded {
+        tracing::warn!("{peer}: {}: {text}", shown(&finished.source));
+    }
     tracing::debug!(
         "{peer}: view {}, wall {} ms, user {} ms, system {} ms, {} KiB",
         finished.view,

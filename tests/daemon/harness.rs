@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use protocol::limits::Limits;
@@ -123,6 +124,38 @@ pub fn script(path: &Path, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
+/// Makes a control group that every user may divide: a daemon started by root runs as another user.
+pub fn new_group(above: &Path) -> std::io::Result<PathBuf> {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    let dir = above.join(format!("test-{}-{number}", std::process::id()));
+    fs::create_dir(&dir)?;
+    let open =
+        |name: &str, mode| fs::set_permissions(dir.join(name), fs::Permissions::from_mode(mode));
+    open("", 0o777)?;
+    open("cgroup.procs", 0o666)?;
+    open("cgroup.subtree_control", 0o666)?;
+    Ok(dir)
+}
+
+/// Has a command run in a control group, alone.
+pub fn enter_group(command: &mut Command, group: &Path) {
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(group.join("cgroup.procs"))
+        .unwrap();
+    // SAFETY: write may be called between fork and exec, on a descriptor that lives as long as the command.
+    unsafe {
+        command.pre_exec(move || {
+            let fd = file.as_raw_fd();
+            match libc::write(fd, c"0".as_ptr().cast(), 1) {
+                1 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+}
+
 /// A daemon in the foreground, on a port of the system's choice, for clients on loopback. Killed when dropped.
 pub struct Daemon {
     child: Child,
@@ -157,6 +190,10 @@ impl Daemon {
             .arg(dir.path().join("log"))
             .env("TMPDIR", dir.path().join("tmp"))
             .env("PUMPHOUSE_LISTEN_FD", fd.to_string());
+        // Where all tests are to have control groups. A test that has its own enters it afterwards.
+        if let Some(above) = std::env::var_os("PUMPHOUSE_TEST_CGROUP") {
+            enter_group(&mut command, &new_group(Path::new(&above)).unwrap());
+        }
         configure(&mut command, dir.path());
         // SAFETY: fcntl may be called between fork and exec; the descriptor is open.
         unsafe {

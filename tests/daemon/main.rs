@@ -4,6 +4,7 @@
 mod harness;
 
 mod bundles;
+mod control_groups;
 mod corpus;
 mod ending;
 mod faults;

@@ -89,6 +89,37 @@ static long memory(long megabytes)
     return 0;
 }
 
+/* So much in each of several processes at the same time, each of which then waits. */
+static long together(long count, long megabytes)
+{
+    while (count-- > 0) {
+        pid_t child = fork();
+        if (child == 0) {
+            if (memory(megabytes) < 0)
+                _exit(1);
+            for (;;)
+                pause();
+        }
+        if (child < 0)
+            return -1;
+    }
+    return pause();
+}
+
+/* Reads a whole file, from the disk. */
+static long devour(const char *path)
+{
+    static char block[1 << 16];
+    int fd = open(path, O_RDONLY);
+    if (fd < 0 || (errno = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED)))
+        return -1;
+    long length;
+    while ((length = read(fd, block, sizeof block)) > 0)
+        ;
+    close(fd);
+    return length;
+}
+
 /* A system call by i386's numbers, which are others than ours. */
 static long other_architecture(void)
 {
@@ -155,6 +186,10 @@ static void act(const char *line)
             fork();
     else if (!strcmp(verb, "memory"))
         tell(line, memory(x));
+    else if (!strcmp(verb, "together"))
+        tell(line, together(x, y));
+    else if (!strcmp(verb, "devour"))
+        tell(line, devour(a));
     else if (!strcmp(verb, "fill"))
         tell(line, fill(open(a, O_WRONLY | O_CREAT, 0666), y));
     else if (!strcmp(verb, "say"))

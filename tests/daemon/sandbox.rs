@@ -173,6 +173,11 @@ fn landlock_allows_toolchain_and_job_and_nothing_else() {
 #[test]
 fn no_signal_reaches_the_daemon() {
     each(&[], |view, probed| {
+        // Without namespaces it takes Landlock 6.
+        if view == View::Rewrite && !probed.daemon.log().contains(", signals") {
+            eprintln!("skipped: this kernel's Landlock does not hold back signals");
+            return;
+        }
         let outcome = match view {
             View::Namespace => "ESRCH",
             View::Rewrite => "EPERM",

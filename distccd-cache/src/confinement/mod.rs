@@ -12,7 +12,7 @@ mod limits;
 
 use std::sync::Arc;
 
-pub(crate) use cgroup::JobCgroup;
+pub(crate) use cgroup::{Exceeded, JobCgroup, end_group};
 pub(crate) use filter::Filter;
 pub(crate) use landlock::{Abi, Right, Rule, Ruleset};
 pub(crate) use limits::{Limit, Resource};

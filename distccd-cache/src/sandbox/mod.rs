@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::confinement::{Abi, Confinement, Filter, Limit, Resource, Right, Rule, Ruleset};
+use crate::admission::Memory;
+use crate::confinement::{
+    Abi, Confinement, Exceeded, Filter, Limit, Resource, Right, Rule, Ruleset,
+};
 use cgroups::Cgroups;
 use places::{Places, rule};
 
@@ -32,7 +35,7 @@ pub enum SandboxPolicy {
 pub struct SandboxSettings {
     /// Whether compilers are confined.
     pub policy: SandboxPolicy,
-    /// Bytes of memory of a job; `None` is three quarters of the machine's, 0 is no limit.
+    /// Bytes of memory of a job; `None` is three quarters of the machine's, or of what control groups leave of it; 0 is no limit.
     pub memory: Option<u64>,
     /// Further places that compilers may read, and run programs from. For the view without namespaces.
     pub readable: Vec<PathBuf>,
@@ -121,10 +124,14 @@ impl Sandbox {
         sandbox.memory = match settings.memory {
             Some(0) => None,
             Some(bytes) => Some(bytes),
-            None => Some((machine_memory() / 4 * 3).max(LEAST_MEMORY)),
+            None => Some(default_memory(
+                machine_memory(),
+                Memory::of_this_process().total(),
+            )),
         };
         sandbox.limits = limits(sandbox.memory, output_bytes, lifetime);
-        match Cgroups::of_this_process() {
+        let cgroups = Cgroups::of_this_process();
+        match cgroups.and_then(|cgroups| trial::cgroups(&cgroups).map(|()| cgroups)) {
             Ok(cgroups) => sandbox.cgroups = Some(cgroups),
             Err(why) => sandbox.missing.push(format!("no control groups: {why}")),
         }
@@ -175,6 +182,23 @@ impl Sandbox {
                 rules: rules(),
             }),
             filter: self.filter.clone(),
+        }
+    }
+
+    /// A limit that a job came up against, for a person.
+    pub(crate) fn explain(&self, exceeded: Exceeded) -> String {
+        match (exceeded, self.memory) {
+            (Exceeded::Memory, Some(bytes)) => format!(
+                "the compile was killed because it needed more than {} MiB of memory (--job-memory)",
+                bytes >> 20
+            ),
+            // A group above has a limit, too.
+            (Exceeded::Memory, None) => {
+                "the compile was killed because no memory was left for it".to_owned()
+            }
+            (Exceeded::Processes, _) => {
+                format!("the compile wanted more than {PROCESSES} processes")
+            }
         }
     }
 
@@ -237,6 +261,16 @@ fn limits(memory: Option<u64>, output_bytes: u64, lifetime: Option<Duration>) ->
     limits
 }
 
+/// Bytes of memory of a job: a share of the machine's, or of what control groups leave of it (`total`). Their limit is hard: a job that may have all
+/// below it would take the daemon along.
+fn default_memory(machine: u64, total: Option<u64>) -> u64 {
+    let share = |bytes: u64| bytes / 4 * 3;
+    match total {
+        Some(total) if total < machine => share(total),
+        _ => share(machine).max(LEAST_MEMORY),
+    }
+}
+
 /// Bytes of memory that this machine has.
 fn machine_memory() -> u64 {
     let info = rustix::system::sysinfo();
@@ -249,4 +283,19 @@ fn machine_memory() -> u64 {
 /// What the system said, for a sentence.
 fn said(error: &io::Error) -> String {
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_gets_a_share_of_what_control_groups_leave() {
+        let gib = 1 << 30;
+        assert_eq!(default_memory(16 * gib, None), 12 * gib);
+        assert_eq!(default_memory(16 * gib, Some(16 * gib)), 12 * gib);
+        assert_eq!(default_memory(gib, Some(gib)), 2 * gib);
+        assert_eq!(default_memory(16 * gib, Some(8 * gib)), 6 * gib);
+        assert_eq!(default_memory(16 * gib, Some(gib / 2)), 384 << 20);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::cgroups::Cgroups;
 use super::places::Places;
 use super::said;
 use crate::child::{self, Launch, Stage};
@@ -29,6 +30,15 @@ pub(super) fn landlock(places: &Places) -> Result<Abi, String> {
     };
     run(confinement)?;
     Ok(abi)
+}
+
+/// Whether a process can be put into a group below.
+pub(super) fn cgroups(cgroups: &Cgroups) -> Result<(), String> {
+    let group = cgroups.of_job(None, 16).map_err(|error| said(&error))?;
+    run(Confinement {
+        cgroup: Some(Arc::new(group)),
+        ..Confinement::default()
+    })
 }
 
 fn run(confinement: Confinement) -> Result<(), String> {
