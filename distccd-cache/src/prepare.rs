@@ -368,7 +368,8 @@ pub(crate) fn place(
             // It says what was read. This one is below the view's own /tmp.
             let file = unused_name(tree, temp, b".d");
             let shown = [b"/tmp/", base_name(&file)].concat();
-            argv.extend([list.to_vec(), b"-MF".to_vec(), shown]);
+            // At the end it may be behind a `--`.
+            argv.splice(1..1, [list.to_vec(), b"-MF".to_vec(), shown]);
             Some(file)
         }
     };
