@@ -85,11 +85,12 @@ impl Daemon {
         let before = count(&before);
         // After a kill the store is counted in the background. Others put nothing in meanwhile.
         let mut after = count(&self.metrics());
-        while after * 2 < before && start.elapsed() < PATIENCE {
+        let is_lost = |after: u64| after + before / 10 < before;
+        while is_lost(after) && start.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(20));
             after = count(&self.metrics());
         }
-        if after * 2 < before {
+        if is_lost(after) {
             shared.finding(format!("a restart lost {} blobs", before - after));
         }
         shared.set_away(false);
