@@ -91,6 +91,7 @@ fn servers_are_found_on_the_local_network() {
     assert!(lines("stock").contains(&"10.9.8.7:4001/6"), "{text}");
     assert_eq!(lines("pump"), ["pump\t10.9.8.7:4001"], "{text}");
     assert_eq!(lines("farewell"), found[1..], "{text}");
+    assert_eq!(lines("again"), ["announced again"], "{text}");
     assert_eq!(lines("strangers"), ["the list is one"], "{text}");
     assert!(said.contains_key("end"), "{text}");
 }

@@ -25,8 +25,10 @@ pub(crate) const WORD: &str = "--announce";
 /// Memory of the process beyond its program, in bytes.
 const MEMORY: u64 = 128 << 20;
 
-/// Before it is started again, when it has ended by itself.
-const PAUSE: Duration = Duration::from_secs(60);
+/// Before it is started again, when it has ended by itself: at first, and doubled each time up to the most. The network may be there only a moment after the
+/// daemon; and whatever ends it again and again shall not keep a processor busy.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// How long taking back may take.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -60,6 +62,7 @@ impl Announcer {
 
 /// Starts the process, and again when it ends.
 async fn tend(words: [String; 3], path: Option<OsString>, mut stopped: oneshot::Receiver<()>) {
+    let mut pause = FIRST_PAUSE;
     loop {
         let mut child = match launch(&words, path.as_deref()) {
             Ok(child) => child,
@@ -91,8 +94,9 @@ async fn tend(words: [String; 3], path: Option<OsString>, mut stopped: oneshot::
         }
         tokio::select! {
             _ = &mut stopped => return,
-            () = tokio::time::sleep(PAUSE) => {}
+            () = tokio::time::sleep(pause) => {}
         }
+        pause = LONGEST_PAUSE.min(pause * 2);
     }
 }
 

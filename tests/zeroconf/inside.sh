@@ -6,7 +6,7 @@ programs=$1 work=$2 here=$(dirname "$(readlink -f "$0")")
 cd "$work"
 section() { echo "== $1"; }
 # until_has FILE TEXT / until_lacks: waits for what comes soon.
-until_has() { for _ in $(seq 150); do grep -q -- "$2" "$1" 2> /dev/null && return; sleep 0.1; done; echo "waited in vain for $2 in $1"; }
+until_has() { for _ in $(seq 150); do grep -q -- "$2" "$1" 2> /dev/null && return; sleep 0.1; done; echo "waited in vain for $2 in $1"; grep -h zeroconf log-*; }
 until_lacks() { for _ in $(seq 150); do grep -q -- "$2" "$1" 2> /dev/null || return; sleep 0.1; done; echo "waited in vain for $2 to leave $1"; }
 
 mount -t tmpfs none /run
@@ -67,6 +67,13 @@ kill $ours
 wait $ours
 until_lacks ours/zeroconf/hosts :4001
 cat ours/zeroconf/hosts
+# Who announces may come to harm, or come before the network does: soon there is another.
+section again
+announcer() { pgrep -f -- '--announce .*:4002 '; }
+before=$(announcer)
+kill -KILL $before
+for _ in $(seq 150); do after=$(announcer) && [ "$after" != "$before" ] && break; sleep 0.1; done
+[ -n "$after" ] && [ "$after" != "$before" ] && echo "announced again"
 # Whatever strangers say: the list stays one, is not longer than it may be, and those who keep it and announce are still there.
 section strangers
 before=$(pgrep -f -- '--find-hosts .*/ours/|--announce ' | sort | tr '\n' ' ')
