@@ -1,33 +1,27 @@
 //! Replays the committed fuzz corpora of all crates, and a bounded number of mutations of them, through the fuzz bodies. `fuzz-parsers`, an example of this
 //! package, does so for as long as you like.
 
+#[path = "../examples/fuzz-parsers/corpora.rs"]
+mod corpora;
+
+use corpora::{corpora, seeds};
 use protocol::mutation::{Body, Dice, mutated};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
 /// Mutations for each seed.
 const MUTATIONS: usize = 1000;
 
 /// Runs a crate's bodies on its corpora; each corpus has a body.
 fn replay(of_crate: &str, bodies: &[Body]) {
-    let corpora = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join(of_crate)
-        .join("fuzz-corpus");
-    let there: BTreeSet<String> = fs::read_dir(&corpora)
+    let there: BTreeSet<String> = fs::read_dir(corpora(of_crate))
         .unwrap()
         .map(|corpus| corpus.unwrap().file_name().into_string().unwrap())
         .collect();
     let known: BTreeSet<String> = bodies.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(there, known);
     for (name, body) in bodies {
-        let mut paths: Vec<_> = fs::read_dir(corpora.join(name))
-            .unwrap()
-            .map(|seed| seed.unwrap().path())
-            .collect();
-        paths.sort();
-        let seeds: Vec<Vec<u8>> = paths.iter().map(|path| fs::read(path).unwrap()).collect();
-        assert!(!seeds.is_empty(), "no corpus of {name}");
+        let seeds = seeds(of_crate, name);
         // Shown when the body fails.
         println!("{of_crate}: {name}");
         seeds.iter().for_each(|seed| body(seed));

@@ -67,11 +67,15 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    /// Waits until nothing of the compiler is left, also after a normal end. Also says what its control group did not allow.
+    /// Waits until nothing of the compiler is left, also after a normal end. If it failed, also says what its control group did not allow.
     pub(crate) fn end(mut self) -> (End, Usage, Option<Exceeded>) {
         let (status, usage) = self.child.end();
         let end = self.stopped.unwrap_or(End::Exited(status));
-        (end, usage, self.child.exceeded())
+        let exceeded = match end {
+            End::Exited(status) if status.success() => None,
+            _ => self.child.exceeded(),
+        };
+        (end, usage, exceeded)
     }
 }
 

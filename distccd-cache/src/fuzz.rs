@@ -6,15 +6,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use protocol::bundle::digest::Digest;
-use protocol::bundle::entry::{Content, Entry, Name};
+use protocol::bundle::entry::{Content, Entry};
 use protocol::bundle::table::TableId;
 use protocol::command_line::{CommandLine, Item, Meaning};
 use protocol::mutation::Body;
 use protocol::tree_path::TreePath;
 
 use crate::command::{Command, base_name};
-use crate::results::fuzz::{content, hidden, search_list};
+use crate::results::fuzz::{FILE, content, entry, hidden, search_list};
 use crate::rewrite::fuzz::{dependencies, mentions_of_root, object, words_below_root};
 use crate::store::fuzz::{blob_name, store_state, stored_record};
 use crate::table::Table;
@@ -95,20 +94,13 @@ fn table(data: &[u8]) {
         .split(|&byte| byte == b'\n')
         .take(500)
         .filter_map(|line| TreePath::new(line).ok())
-        .map(|path| Entry {
-            content: match path.as_bytes().len() % 3 {
+        .map(|path| {
+            let content = match path.as_bytes().len() % 3 {
                 0 => Content::Directory,
                 1 => Content::Link(b"x".to_vec()),
-                _ => Content::File {
-                    digest: Digest([7; 32]),
-                    size: 1,
-                    modified: 2,
-                },
-            },
-            path,
-            late: false,
-            system: false,
-            name: Name::Relative,
+                _ => FILE,
+            };
+            entry(path, content)
         })
         .collect();
     let [whole, pieces] = [(); 2].map(|()| Table::new(TableId([5; 16])));

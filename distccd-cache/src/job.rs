@@ -170,7 +170,6 @@ impl Workshop {
                 End::TimedOut => WaitStatus::exited(ExitCode::Timeout.code()),
                 End::Disconnected => WaitStatus::exited(ExitCode::Gone.code()),
             };
-            let exceeded = exceeded.filter(|_| !status.success());
             let exceeded = exceeded.map(|what| shared.sandbox.explain(what));
             let mut collected = collect(run, status, output_bytes)?;
             if let Some(text) = &exceeded {

@@ -53,7 +53,7 @@ pub(crate) async fn send<W: AsyncWrite + Unpin>(
     }
 }
 
-/// What a job cost, for the log; and what it would have cost.
+/// What a job cost, for the log; and the limit that it came up against.
 pub(crate) fn log_cost(peer: &Peer, finished: &Finished) {
     if let Some(text) = &finished.exceeded {
         tracing::warn!("{peer}: {}: {text}", shown(&finished.source));

@@ -63,6 +63,24 @@ pub(crate) fn content(data: &[u8]) {
     }
 }
 
+/// Some file.
+pub(crate) const FILE: Stands = Stands::File {
+    digest: Digest([1; 32]),
+    size: 0,
+    modified: 0,
+};
+
+/// An entry of a project's, without anything special.
+pub(crate) fn entry(path: TreePath, content: Stands) -> Entry {
+    Entry {
+        path,
+        content,
+        late: false,
+        system: false,
+        name: Name::Relative,
+    }
+}
+
 /// What a line of [`hidden`]'s data says.
 #[derive(Default)]
 struct Case {
@@ -86,20 +104,13 @@ impl Case {
         for line in data.split(|&byte| byte == b'\n') {
             let rest = &line[line.len().min(1)..];
             let place = rest.split(|&byte| byte == b' ').next().unwrap_or_default();
-            let entry = TreePath::new(place).ok().map(|path| Entry {
-                path,
-                content: match line[0] {
+            let entry = TreePath::new(place).ok().map(|path| {
+                let content = match line[0] {
                     b'd' => Stands::Directory,
                     b'l' => Stands::Link(rest[place.len()..].trim_ascii().to_vec()),
-                    _ => Stands::File {
-                        digest: Digest([1; 32]),
-                        size: 0,
-                        modified: 0,
-                    },
-                },
-                late: false,
-                system: false,
-                name: Name::Relative,
+                    _ => FILE,
+                };
+                entry(path, content)
             });
             match (line.first(), entry) {
                 (Some(b'-'), _) if case.command.is_empty() => {

@@ -278,27 +278,19 @@ impl Wanted {
 mod tests {
     use super::*;
     use crate::results::contents::Content as Read;
-    use protocol::bundle::digest::Digest;
-    use protocol::bundle::entry::Name;
+    use crate::results::fuzz::{FILE, entry};
     use protocol::bundle::table::TableId;
     use protocol::tree_path::TreePath;
 
     /// What is hidden from a job that uses the first of some paths, with this content.
     fn hidden(line: &str, paths: &[&str], text: &str) -> Result<Vec<String>, String> {
         let table = Table::new(TableId([3; 16]));
-        let entry = |path: &&str| Entry {
-            path: TreePath::new(path.as_bytes()).unwrap(),
-            content: match path.ends_with('/') {
+        let entry = |path: &&str| {
+            let content = match path.ends_with('/') {
                 true => Content::Directory,
-                false => Content::File {
-                    digest: Digest([1; 32]),
-                    size: 0,
-                    modified: 0,
-                },
-            },
-            late: false,
-            system: false,
-            name: Name::Relative,
+                false => FILE,
+            };
+            entry(TreePath::new(path.as_bytes()).unwrap(), content)
         };
         table.extend(paths.iter().map(entry).collect());
         let length = table.len();

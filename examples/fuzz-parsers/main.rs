@@ -4,11 +4,13 @@
 //! number of which is kept and mutated on. It finds less than a fuzzer that watches branches, and needs nothing but this program. A body that takes memory
 //! without a limit fails, too: there is not much of it here. One that takes too long for one message is told of.
 
+mod corpora;
+
 use std::fs;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use corpora::seeds;
 use protocol::mutation::{Body, Dice, mutated};
 
 /// Crates by their directories, and their bodies.
@@ -28,27 +30,6 @@ const MEMORY: u64 = 2 << 30;
 
 /// A message of 64 KiB at most is read in less, even beside other work.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-fn seeds(of_crate: &str, name: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join(of_crate)
-        .join("fuzz-corpus")
-        .join(name);
-    let mut paths: Vec<_> = fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|file| file.path())
-        .collect();
-    // For the same run with the same seed.
-    paths.sort();
-    let seeds: Vec<Vec<u8>> = paths
-        .iter()
-        .filter_map(|path| fs::read(path).ok())
-        .collect();
-    assert!(!seeds.is_empty(), "no corpus of {name}");
-    seeds
-}
 
 fn argument<T: std::str::FromStr>(name: &str) -> Option<T> {
     let mut words = std::env::args().skip_while(|word| word != name);
