@@ -6,23 +6,21 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use protocol::bundle::entry::{Content, Entry};
-use protocol::bundle::table::TableId;
 use protocol::command_line::{CommandLine, Item, Meaning};
 use protocol::mutation::Body;
 use protocol::tree_path::TreePath;
 
 use crate::command::{Command, base_name};
-use crate::results::fuzz::{FILE, content, entry, hidden, search_list};
+use crate::results::fuzz::{content, hidden, search_list};
 use crate::rewrite::fuzz::{dependencies, mentions_of_root, object, words_below_root};
 use crate::store::fuzz::{blob_name, store_state, stored_record};
-use crate::table::Table;
+use crate::table::fuzz::table;
 use crate::tree::{JobLimits, Layout, Tree, TreeError, link_target};
 use crate::whitelist::Whitelist;
-use crate::{arguments, page};
+use crate::{arguments, grove, page};
 
 /// All bodies, by the names of their corpora.
-pub const BODIES: [Body; 15] = [
+pub const BODIES: [Body; 16] = [
     ("content", content),
     ("hidden", hidden),
     ("search_list", search_list),
@@ -35,6 +33,7 @@ pub const BODIES: [Body; 15] = [
     ("words_below_root", words_below_root),
     ("status_request", page::fuzz_request),
     ("links", links),
+    ("stands", grove::fuzz::stands),
     ("table", table),
     ("job_command", job_command),
     ("compiler_name", compiler_name),
@@ -86,44 +85,6 @@ fn links(data: &[u8]) {
             }
         }
     }
-}
-
-/// A client's table of files: lines of paths. In whatever pieces it came it is the same, and its entries are put in order.
-fn table(data: &[u8]) {
-    let entries: Vec<Entry> = data
-        .split(|&byte| byte == b'\n')
-        .take(500)
-        .filter_map(|line| TreePath::new(line).ok())
-        .map(|path| {
-            let content = match path.as_bytes().len() % 3 {
-                0 => Content::Directory,
-                1 => Content::Link(b"x".to_vec()),
-                _ => FILE,
-            };
-            entry(path, content)
-        })
-        .collect();
-    let [whole, pieces] = [(); 2].map(|()| Table::new(TableId([5; 16])));
-    whole.extend(entries.clone());
-    let cut = data.len() % (entries.len() + 1);
-    pieces.extend(entries[..cut].to_vec());
-    let before = pieces.in_order();
-    assert_eq!(before.len(), cut);
-    pieces.extend(entries[cut..].to_vec());
-    for length in 0..=whole.len() {
-        assert_eq!(whole.link(length), pieces.link(length));
-        let links = entries[..length as usize].iter();
-        let mut links = links.filter(|entry| matches!(entry.content, Content::Link(_)));
-        assert_eq!(whole.has_link(length), links.next().is_some());
-    }
-    assert_eq!(whole.link(whole.len() + 1), None);
-    let order = pieces.in_order();
-    assert_eq!(order, whole.in_order());
-    let mut all: Vec<u32> = order.to_vec();
-    all.sort_unstable();
-    assert!(all.into_iter().eq(0..whole.len()));
-    let key = |index: &u32| (entries[*index as usize].path.as_bytes(), *index);
-    assert!(order.is_sorted_by_key(key));
 }
 
 /// A job's command line, words ended by NUL: what is taken for its source and its output is what a compiler takes for them, also with others in their places.

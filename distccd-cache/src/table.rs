@@ -3,6 +3,8 @@
 //! A table belongs to one session of one client, named by a random number; it only grows. Tables are a memory and nothing more: one that is forgotten, or that turns out to
 //! differ, is asked for anew. See `protocol::bundle::table`.
 
+pub(crate) mod fuzz;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 

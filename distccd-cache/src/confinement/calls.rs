@@ -5,6 +5,15 @@
 
 use libc::c_long;
 
+/// Whether a compiler can name processes that are not its job's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// A pid namespace hides them.
+    Hidden,
+    /// They are the same user's, the daemon among them.
+    Seen,
+}
+
 /// When a call is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum When {
@@ -68,6 +77,15 @@ const NEW_NAMESPACES: u32 = (libc::CLONE_NEWNS
 
 /// `TIOCSTI` types into a terminal, `TIOCLINUX` into the console; `TIOCSETD` chooses a line discipline.
 const TERMINAL: &[u32] = &[0x5412, 0x541c, 0x5423];
+
+/// A process by this number is the one that asks.
+const ITSELF: &[u32] = &[0];
+
+/// Stands for the number of the job's first process, until that is known.
+pub(super) const FIRST_PROCESS: u32 = 0x8000_0001;
+
+/// For a signal 0 is the group of the process that asks, which is its job's.
+const ITS_JOB: &[u32] = &[0, FIRST_PROCESS];
 
 /// Asking, and the usual one.
 const PERSONALITIES: &[u32] = &[0xffff_ffff, 0];
@@ -312,6 +330,86 @@ pub(super) const COMMON: &[Call] = &[
     refused("vhangup", libc::SYS_vhangup, "the administrator's"),
 ];
 
+/// Those that reach a process by its number, for where others' numbers are known. The job's first process, the compiler's driver, may still end itself by
+/// a signal. What it starts cannot: its numbers are not known before, and what such a process ends itself by (`abort`) goes another way then.
+pub(super) const TO_OTHERS: &[Call] = &[
+    refused_when(
+        "kill",
+        libc::SYS_kill,
+        When::FirstIsNot(ITS_JOB),
+        "signals other processes",
+    ),
+    refused_when(
+        "tkill",
+        libc::SYS_tkill,
+        When::FirstIsNot(ITS_JOB),
+        "signals other processes",
+    ),
+    refused_when(
+        "tgkill",
+        libc::SYS_tgkill,
+        When::FirstIsNot(ITS_JOB),
+        "signals other processes",
+    ),
+    refused_when(
+        "rt_sigqueueinfo",
+        libc::SYS_rt_sigqueueinfo,
+        When::FirstIsNot(ITS_JOB),
+        "signals other processes",
+    ),
+    refused_when(
+        "rt_tgsigqueueinfo",
+        libc::SYS_rt_tgsigqueueinfo,
+        When::FirstIsNot(ITS_JOB),
+        "signals other processes",
+    ),
+    refused(
+        "pidfd_send_signal",
+        libc::SYS_pidfd_send_signal,
+        "signals other processes",
+    ),
+    refused_when(
+        "prlimit64",
+        libc::SYS_prlimit64,
+        When::FirstIsNot(ITSELF),
+        "limits other processes, their time for one",
+    ),
+    refused_when(
+        "sched_setaffinity",
+        libc::SYS_sched_setaffinity,
+        When::FirstIsNot(ITSELF),
+        "takes processors from other processes",
+    ),
+    refused_when(
+        "sched_setparam",
+        libc::SYS_sched_setparam,
+        When::FirstIsNot(ITSELF),
+        "makes other processes wait",
+    ),
+    refused_when(
+        "sched_setscheduler",
+        libc::SYS_sched_setscheduler,
+        When::FirstIsNot(ITSELF),
+        "makes other processes wait",
+    ),
+    refused_when(
+        "sched_setattr",
+        libc::SYS_sched_setattr,
+        When::FirstIsNot(ITSELF),
+        "makes other processes wait",
+    ),
+    refused(
+        "setpriority",
+        libc::SYS_setpriority,
+        "makes other processes wait",
+    ),
+    refused(
+        "ioprio_set",
+        libc::SYS_ioprio_set,
+        "makes other processes wait",
+    ),
+];
+
 /// Those of this kind of processor alone.
 #[cfg(target_arch = "x86_64")]
 pub(super) const OF_MACHINE: &[Call] = &[
@@ -359,8 +457,12 @@ pub(super) const OF_MACHINE: &[Call] = &[
 pub(super) const OF_MACHINE: &[Call] = &[];
 
 /// All that are refused here.
-pub(super) fn all() -> impl Iterator<Item = &'static Call> {
-    COMMON.iter().chain(OF_MACHINE)
+pub(super) fn all(others: Others) -> impl Iterator<Item = &'static Call> {
+    let to_others: &[Call] = match others {
+        Others::Hidden => &[],
+        Others::Seen => TO_OTHERS,
+    };
+    COMMON.iter().chain(OF_MACHINE).chain(to_others)
 }
 
 #[cfg(test)]
@@ -370,6 +472,7 @@ mod tests {
 
     #[test]
     fn every_call_stands_once_and_has_a_reason() {
+        let all = || all(Others::Seen);
         let numbers: BTreeSet<c_long> = all().map(|call| call.number).collect();
         let names: BTreeSet<&str> = all().map(|call| call.name).collect();
         assert_eq!((numbers.len(), names.len()), (all().count(), all().count()));

@@ -6,7 +6,7 @@
 
 use libc::sock_filter;
 
-use super::calls::{self, Call, When};
+use super::calls::{self, Call, FIRST_PROCESS, Others, When};
 
 /// The machine's own kind of system calls, as the kernel names it to filters; none where we have no filter.
 #[cfg(target_arch = "x86_64")]
@@ -42,6 +42,9 @@ pub(crate) struct Filter {
     refused: usize,
 }
 
+/// More than there are in any of our programs.
+const MOST_STEPS: usize = 256;
+
 /// An instruction; `jt` and `jf` are how many to skip if the comparison holds or not.
 fn step(code: u32, jt: u8, jf: u8, k: u32) -> sock_filter {
     let code = u16::try_from(code).unwrap_or(u16::MAX);
@@ -57,18 +60,18 @@ fn allow() -> sock_filter {
     step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW)
 }
 
-/// What is done with one call.
-fn judge(call: &Call) -> Vec<sock_filter> {
-    match call.when {
-        When::Always => vec![refuse(call.errno)],
+/// What is done with a call that is refused with an error number at times.
+fn judge(when: When, errno: i32) -> Vec<sock_filter> {
+    match when {
+        When::Always => vec![refuse(errno)],
         When::Flags(bits) => vec![
             step(LOAD, 0, 0, FIRST),
             step(JUMP_ANY_BIT, 0, 1, bits),
-            refuse(call.errno),
+            refuse(errno),
             allow(),
         ],
-        When::Second(values) => one_of(SECOND, values, refuse(call.errno), allow()),
-        When::FirstIsNot(values) => one_of(FIRST, values, allow(), refuse(call.errno)),
+        When::Second(values) => one_of(SECOND, values, refuse(errno), allow()),
+        When::FirstIsNot(values) => one_of(FIRST, values, allow(), refuse(errno)),
     }
 }
 
@@ -88,22 +91,22 @@ enum Verdict {
     Allow,
     Refuse(i32),
     /// It depends on the arguments.
-    Judge(Call),
+    Judge(When, i32),
 }
 
 impl Verdict {
     fn of(call: Call) -> Self {
         match call.when {
             When::Always => Self::Refuse(call.errno),
-            _ => Self::Judge(call),
+            when => Self::Judge(when, call.errno),
         }
     }
 }
 
 /// The first numbers of all ranges, in order, each with what is done there.
-fn ranges() -> Option<Vec<(u32, Verdict)>> {
+fn ranges(others: Others) -> Option<Vec<(u32, Verdict)>> {
     let mut rows: Vec<(u32, Call)> = Vec::new();
-    for call in calls::all() {
+    for call in calls::all(others) {
         rows.push((u32::try_from(call.number).ok()?, *call));
     }
     rows.sort_by_key(|(number, _)| *number);
@@ -165,8 +168,8 @@ impl Backward {
         let place = match verdict {
             Verdict::Allow => self.put(allow()),
             Verdict::Refuse(errno) => self.put(refuse(errno)),
-            Verdict::Judge(call) => {
-                self.steps.extend(judge(&call).into_iter().rev());
+            Verdict::Judge(when, errno) => {
+                self.steps.extend(judge(when, errno).into_iter().rev());
                 self.steps.len() - 1
             }
         };
@@ -195,10 +198,10 @@ impl Backward {
 
 impl Filter {
     /// The filter for this machine; `None` where there is none.
-    pub(crate) fn new() -> Option<Self> {
+    pub(crate) fn new(others: Others) -> Option<Self> {
         let architecture = ARCHITECTURE?;
         let mut program = Backward::default();
-        program.tree(&ranges()?);
+        program.tree(&ranges(others)?);
         let first = [
             step(LOAD, 0, 0, ARCH),
             step(JUMP_EQUAL, 1, 0, architecture),
@@ -210,7 +213,7 @@ impl Filter {
         let program: Vec<sock_filter> = program.steps.into_iter().rev().collect();
         Some(Self {
             program: program.into(),
-            refused: calls::all().count(),
+            refused: calls::all(others).count(),
         })
     }
 
@@ -221,9 +224,20 @@ impl Filter {
 
     /// Runs in the child: no allocation, no lock, no panic.
     pub(super) fn enter(&self) -> Result<(), ()> {
+        // SAFETY: `getpid` has no requirements.
+        let itself = unsafe { libc::getpid() }.cast_unsigned();
+        // All children's is one, but for their numbers.
+        let mut steps = [allow(); MOST_STEPS];
+        let steps = steps.get_mut(..self.program.len()).ok_or(())?;
+        for (own, step) in steps.iter_mut().zip(&self.program) {
+            *own = *step;
+            if (u32::from(own.code), own.k) == (JUMP_EQUAL, FIRST_PROCESS) {
+                own.k = itself;
+            }
+        }
         let program = libc::sock_fprog {
-            len: self.program.len() as u16,
-            filter: self.program.as_ptr().cast_mut(),
+            len: steps.len() as u16,
+            filter: steps.as_mut_ptr(),
         };
         // SAFETY: the kernel only reads `program` and the steps that it points to, which outlive the call.
         let installed = unsafe {
@@ -271,26 +285,28 @@ mod tests {
         }
     }
 
-    fn filter() -> (Filter, u32) {
+    fn filter(others: Others) -> (Filter, u32) {
         (
-            Filter::new().expect("a filter for this machine"),
+            Filter::new(others).expect("a filter for this machine"),
             ARCHITECTURE.expect("a machine with a filter"),
         )
     }
 
     #[test]
     fn the_program_does_what_the_table_says_for_every_number() {
-        let (filter, here) = filter();
         // The kernel translates each step for each compile.
-        assert!(filter.program.len() < 160, "{}", filter.program.len());
-        for number in 0..1000 {
-            let row = calls::all().find(|call| call.number == i64::from(number));
-            let expected = match row {
-                Some(call) if call.when == When::Always => refuse(call.errno).k,
-                Some(_) => continue,
-                None => libc::SECCOMP_RET_ALLOW,
-            };
-            assert_eq!(run(&filter, number, here, [0, 0]), expected, "{number}");
+        for (others, steps) in [(Others::Hidden, 160), (Others::Seen, 190)] {
+            let (filter, here) = filter(others);
+            assert!(filter.program.len() < steps, "{}", filter.program.len());
+            for number in 0..1000 {
+                let row = calls::all(others).find(|call| call.number == i64::from(number));
+                let expected = match row {
+                    Some(call) if call.when == When::Always => refuse(call.errno).k,
+                    Some(_) => continue,
+                    None => libc::SECCOMP_RET_ALLOW,
+                };
+                assert_eq!(run(&filter, number, here, [0, 0]), expected, "{number}");
+            }
         }
     }
 
@@ -322,7 +338,7 @@ mod tests {
 
     #[test]
     fn arguments_are_looked_at() {
-        let (filter, here) = filter();
+        let (filter, here) = filter(Others::Seen);
         let run = |number: libc::c_long, arguments| run(&filter, number as u32, here, arguments);
         let (yes, no) = (libc::SECCOMP_RET_ALLOW, refuse(libc::EPERM).k);
         let thread = (libc::CLONE_VM | libc::CLONE_THREAD | libc::CLONE_FS) as u32;
@@ -338,11 +354,20 @@ mod tests {
         assert_eq!(run(libc::SYS_personality, [u32::MAX, 0]), yes);
         assert_eq!(run(libc::SYS_personality, [0, 0]), yes);
         assert_eq!(run(libc::SYS_personality, [0x0040_0000, 0]), no);
+        for other in [1, 4711, u32::MAX] {
+            assert_eq!(run(libc::SYS_prlimit64, [other, 0]), no);
+            assert_eq!(run(libc::SYS_sched_setaffinity, [other, 0]), no);
+        }
+        assert_eq!(run(libc::SYS_prlimit64, [0, 0]), yes);
+        for call in [libc::SYS_kill, libc::SYS_tgkill, libc::SYS_tkill] {
+            let outcomes = [0, FIRST_PROCESS, 1, 4711, u32::MAX].map(|to| run(call, [to, 0]));
+            assert_eq!(outcomes, [yes, yes, no, no, no]);
+        }
     }
 
     #[test]
     fn calls_by_another_way_are_no_way() {
-        let (filter, here) = filter();
+        let (filter, here) = filter(Others::Hidden);
         let kill = libc::SECCOMP_RET_KILL_PROCESS;
         assert_eq!(run(&filter, 1, here ^ 1, [0, 0]), kill);
         // i386 on x86_64, arm on aarch64.

@@ -12,6 +12,7 @@ mod limits;
 
 use std::sync::Arc;
 
+pub(crate) use calls::Others;
 pub(crate) use cgroup::{Exceeded, JobCgroup, end_group};
 pub(crate) use filter::Filter;
 pub(crate) use landlock::{Abi, Right, Rule, Ruleset};

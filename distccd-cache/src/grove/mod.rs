@@ -22,4 +22,5 @@ mod tenancy;
 
 pub(crate) use groves::Groves;
 pub use limits::GroveLimits;
+pub(crate) use stands::fuzz;
 pub(crate) use tenancy::{GroveError, Needs, Tenancy};

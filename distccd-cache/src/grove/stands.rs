@@ -1,5 +1,7 @@
 //! What stands at each path of a grove. Owns that map, and no file: [`super::disk`] carries out what is decided here.
 
+pub(crate) mod fuzz;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -5,8 +5,7 @@ mod reference;
 use std::collections::HashSet;
 
 use memchr::memmem;
-use protocol::bundle::digest::Digest;
-use protocol::bundle::entry::{Content as Stands, Entry, Name};
+use protocol::bundle::entry::{Content as Stands, Entry};
 use protocol::bundle::indices::Indices;
 use protocol::bundle::manifest::Manifest;
 use protocol::bundle::table::TableId;
@@ -19,6 +18,7 @@ use super::own_headers;
 use super::probes::Probes;
 use super::request::joined;
 use crate::table::Table;
+use crate::table::fuzz::{FILE, entry};
 
 /// A content of a client's. What a compiler would plainly find in it is found; so is what stands behind it, whatever it is. Where its lines are broken does not
 /// count. It takes a bounded memory.
@@ -60,24 +60,6 @@ pub(crate) fn content(data: &[u8]) {
         let broken = Content::of(&[&data[..at], b"\\\n", &data[at..]].concat());
         assert_eq!(broken.mentions, read.mentions, "broken at {at}");
         assert_eq!(broken.probes, read.probes, "broken at {at}");
-    }
-}
-
-/// Some file.
-pub(crate) const FILE: Stands = Stands::File {
-    digest: Digest([1; 32]),
-    size: 0,
-    modified: 0,
-};
-
-/// An entry of a project's, without anything special.
-pub(crate) fn entry(path: TreePath, content: Stands) -> Entry {
-    Entry {
-        path,
-        content,
-        late: false,
-        system: false,
-        name: Name::Relative,
     }
 }
 

@@ -278,7 +278,7 @@ impl Wanted {
 mod tests {
     use super::*;
     use crate::results::contents::Content as Read;
-    use crate::results::fuzz::{FILE, entry};
+    use crate::table::fuzz::{FILE, entry};
     use protocol::bundle::table::TableId;
     use protocol::tree_path::TreePath;
 

@@ -83,7 +83,7 @@ pub(crate) fn object(data: &[u8]) {
 }
 
 /// A command line, words ended by NUL, for files below a root: it is the client's with the root in front of some paths, with the server's maps behind the compiler, and
-/// with maps at the end for the client's own.
+/// with maps for the client's own right behind the last of those.
 pub(crate) fn words_below_root(data: &[u8]) {
     if memmem::find(data, ROOT).is_some() {
         return;
@@ -93,11 +93,18 @@ pub(crate) fn words_below_root(data: &[u8]) {
     let maps = [b"-ffile-prefix-map=/t/r=".to_vec()];
     let moved = argv(&words, &tree, ROOT, &maps);
     assert_eq!(moved[1], maps[0]);
-    let own = moved.len() - words.len() - maps.len();
+    let client = [&moved[..1], &moved[1 + maps.len()..]].concat();
+    let own = client.len() - words.len();
     let is_map = |word: &Vec<u8>| memmem::find(word, b"-prefix-map=/").is_some();
     assert!(own <= words.iter().filter(|word| is_map(word)).count());
-    let kept = moved[..1].iter().chain(&moved[1 + maps.len()..]);
-    for (now, before) in kept.zip(&words) {
-        assert_eq!(without_root(now, ROOT), *before);
-    }
+    let stays = |(now, before): &(&Vec<u8>, &Vec<u8>)| without_root(now, ROOT) == **before;
+    let same = client.iter().zip(&words).take_while(stays).count();
+    // The first of ours may be as the client's next word is without the root.
+    let start = (0..=same).rev().find(|&at| {
+        let rest = client[at + own..].iter().zip(&words[at..]);
+        rest.clone().all(|pair| stays(&pair))
+    });
+    let start = start.expect("the client's words, and ours in one place among them");
+    assert!(own == 0 || is_map(&words[start - 1]));
+    assert!(client[start..start + own].iter().all(is_map));
 }

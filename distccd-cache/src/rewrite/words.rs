@@ -1,7 +1,7 @@
 //! The command line for a compiler that sees the client's files below a root. Owns no state.
 
 use protocol::command_line::DependencyKind::{All, File, QuotedTarget, Target, User};
-use protocol::command_line::{CommandLine, Meaning, Span};
+use protocol::command_line::{CommandLine, Meaning, Role, Span};
 
 use crate::tree::{Tree, is_below};
 use crate::view::skeleton::TOOLCHAIN_ROOTS;
@@ -36,12 +36,18 @@ pub(crate) fn argv(words: &[Vec<u8>], tree: &Tree, root: &[u8], maps: &[Vec<u8>]
     for place in places {
         out[place.word].splice(place.start..place.start, root.iter().copied());
     }
-    let own_maps: Vec<Vec<u8>> = out
+    let line = CommandLine::parse(&out);
+    let own_maps: Vec<(usize, Vec<u8>)> = line
+        .items()
         .iter()
-        .filter_map(|word| moved_map(word, root))
+        .filter(|item| item.role == Role::Option && item.carrier.is_none())
+        .filter_map(|item| Some((item.text.word, moved_map(&out[item.text.word], root)?)))
         .collect();
+    // Behind the last of them, as the last map that applies wins. The line's end may be behind a `--`, or the value of an option.
+    if let Some(&(last, _)) = own_maps.last() {
+        out.splice(last + 1..last + 1, own_maps.into_iter().map(|(_, map)| map));
+    }
     out.splice(1..1, maps.iter().cloned());
-    out.extend(own_maps);
     out
 }
 
@@ -58,4 +64,51 @@ fn moved_map(word: &[u8], root: &[u8]) -> Option<Vec<u8>> {
     let map = &word[option.len()..];
     map.starts_with(b"/")
         .then(|| [option.as_bytes(), root, map].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::tree::{JobLimits, Layout};
+
+    fn below(line: &str) -> String {
+        let words: Vec<Vec<u8>> = line.split(' ').map(|word| word.into()).collect();
+        let tree = Tree::planned(PathBuf::from("/t/r"), Layout::BelowRoot, JobLimits::DEFAULT);
+        let words = argv(
+            &words,
+            &tree,
+            b"/t/r",
+            &[b"-ffile-prefix-map=/t/r=".to_vec()],
+        );
+        String::from_utf8(words.join(&b" "[..])).expect("text")
+    }
+
+    /// They stood at the end: sources, where options end; an option's value; and before a client's map of every path that should win.
+    #[test]
+    fn the_maps_of_the_client_are_moved_where_they_are() {
+        for (line, moved) in [
+            (
+                "clang -ffile-prefix-map=/h=. -c -o a.o -- /h/a.c",
+                "clang -ffile-prefix-map=/t/r= -ffile-prefix-map=/h=. -ffile-prefix-map=/t/r/h=. -c -o a.o -- /t/r/h/a.c",
+            ),
+            (
+                "gcc -fmacro-prefix-map=/h=. -fdebug-prefix-map=/v=V -c a.c -I",
+                "gcc -ffile-prefix-map=/t/r= -fmacro-prefix-map=/h=. -fdebug-prefix-map=/v=V \
+                 -fmacro-prefix-map=/t/r/h=. -fdebug-prefix-map=/t/r/v=V -c a.c -I",
+            ),
+            (
+                "clang -c -- -ffile-prefix-map=/h=.c",
+                "clang -ffile-prefix-map=/t/r= -c -- -ffile-prefix-map=/h=.c",
+            ),
+            (
+                "gcc -c a.c -I -ffile-prefix-map=/h=.",
+                "gcc -ffile-prefix-map=/t/r= -c a.c -I -ffile-prefix-map=/h=.",
+            ),
+            ("gcc -c a.c", "gcc -ffile-prefix-map=/t/r= -c a.c"),
+        ] {
+            assert_eq!(below(line), moved);
+        }
+    }
 }

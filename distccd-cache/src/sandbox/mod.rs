@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::admission::Memory;
 use crate::confinement::{
-    Abi, Confinement, Exceeded, Filter, Limit, Resource, Right, Rule, Ruleset,
+    Abi, Confinement, Exceeded, Filter, Limit, Others, Resource, Right, Rule, Ruleset,
 };
 use cgroups::Cgroups;
 use places::{Places, rule};
@@ -77,7 +77,8 @@ const LEAST_MEMORY: u64 = 2 << 30;
 /// What compilers get.
 #[derive(Debug)]
 pub(crate) struct Sandbox {
-    filter: Option<Arc<Filter>>,
+    /// For a compiler that sees its own job's processes alone, and for one that sees the daemon's, too.
+    filters: Option<[Arc<Filter>; 2]>,
     landlock: Option<Abi>,
     places: Places,
     limits: Vec<Limit>,
@@ -98,7 +99,7 @@ impl Sandbox {
         lifetime: Option<Duration>,
     ) -> Result<Self, SandboxError> {
         let mut sandbox = Self {
-            filter: None,
+            filters: None,
             landlock: None,
             places: Places::new(&settings.readable),
             limits: Vec::new(),
@@ -110,8 +111,9 @@ impl Sandbox {
             sandbox.missing.push("--sandbox=off".to_owned());
             return Ok(sandbox);
         }
-        match trial::seccomp() {
-            Ok(filter) => sandbox.filter = Some(filter),
+        let filter = trial::seccomp(Others::Hidden);
+        match filter.and_then(|filter| Ok([filter, trial::seccomp(Others::Seen)?])) {
+            Ok(filters) => sandbox.filters = Some(filters),
             Err(why) => sandbox.missing.push(format!("no seccomp: {why}")),
         }
         match trial::landlock(&sandbox.places) {
@@ -148,20 +150,25 @@ impl Sandbox {
             let everything = rule(Path::new("/"), Right::Change);
             roots.chain([everything]).flatten().collect()
         };
-        self.confinement(PROCESSES, rules)
+        self.confinement(Others::Hidden, rules)
     }
 
     /// For a compiler that runs in the daemon's own root and may write in one directory.
     pub(crate) fn in_directory(&self, compiler: &Path, directory: &Path) -> Confinement {
-        self.confinement(SHARED_PROCESSES, || {
+        self.confinement(Others::Seen, || {
             self.places.rules(compiler, directory).collect()
         })
     }
 
-    fn confinement(&self, processes: u64, rules: impl FnOnce() -> Vec<Rule>) -> Confinement {
+    fn confinement(&self, others: Others, rules: impl FnOnce() -> Vec<Rule>) -> Confinement {
         if self.limits.is_empty() {
             return Confinement::default();
         }
+        let filters = self.filters.as_ref().map(|[hidden, seen]| (hidden, seen));
+        let (processes, filter) = match others {
+            Others::Hidden => (PROCESSES, filters.map(|(hidden, _)| hidden)),
+            Others::Seen => (SHARED_PROCESSES, filters.map(|(_, seen)| seen)),
+        };
         let mut limits = self.limits.clone();
         limits.push(Limit {
             resource: Resource::Processes,
@@ -181,7 +188,7 @@ impl Sandbox {
                 abi,
                 rules: rules(),
             }),
-            filter: self.filter.clone(),
+            filter: filter.cloned(),
         }
     }
 
@@ -206,11 +213,11 @@ impl Sandbox {
     pub(crate) fn describe(&self) -> String {
         let mut text = "compilers are confined by ".to_owned();
         // Writing to a string does not fail.
-        if let Some(filter) = &self.filter {
+        if let Some([hidden, seen]) = &self.filters {
+            let (usual, most) = (hidden.refused(), seen.refused());
             let _ = write!(
                 text,
-                "seccomp ({} system calls refused), ",
-                filter.refused()
+                "seccomp ({usual} system calls refused, {most} where other processes are seen), "
             );
         }
         if let Some(abi) = self.landlock {

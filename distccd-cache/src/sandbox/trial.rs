@@ -6,11 +6,11 @@ use super::cgroups::Cgroups;
 use super::places::Places;
 use super::said;
 use crate::child::{self, Launch, Stage};
-use crate::confinement::{Abi, Confinement, Filter, Ruleset};
+use crate::confinement::{Abi, Confinement, Filter, Others, Ruleset};
 
 /// The filter, if it can be laid on a process.
-pub(super) fn seccomp() -> Result<Arc<Filter>, String> {
-    let filter = Filter::new().ok_or("there is no table for this kind of processor")?;
+pub(super) fn seccomp(others: Others) -> Result<Arc<Filter>, String> {
+    let filter = Filter::new(others).ok_or("there is no table for this kind of processor")?;
     let filter = Arc::new(filter);
     let confinement = Confinement {
         filter: Some(Arc::clone(&filter)),
