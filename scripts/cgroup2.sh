@@ -78,7 +78,7 @@ chmod +x "$image/init"
     printf 'target=%q tests=%q root=%q\nnames=(%s)\n' "$target" "$tests" "$root" "$(printf '%q ' "${@:-sandbox::}")"
     cat << 'END'
 set -uo pipefail
-export PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/tmp LC_ALL=C
+export PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/tmp LC_ALL=C PUMPHOUSE_PATIENCE=300
 [ "${names[0]}" != all ] || names=()
 failed=0
 cd "$root"

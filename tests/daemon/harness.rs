@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -17,14 +18,18 @@ use protocol::request::{Input, Request};
 use protocol::version::Version;
 use tempfile::TempDir;
 
-/// How long anything may take before a test fails. Nothing is measured by it.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anything may take before a test fails. Nothing is measured by it. `PUMPHOUSE_PATIENCE`, in seconds, is for slow machines.
+pub static PATIENCE: LazyLock<Duration> = LazyLock::new(|| {
+    let seconds = std::env::var("PUMPHOUSE_PATIENCE");
+    let seconds = seconds.map_or(30, |text| text.parse().expect("seconds"));
+    Duration::from_secs(seconds)
+});
 
 /// Waits until something is so.
 pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !so() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        assert!(start.elapsed() < *PATIENCE, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -270,8 +275,8 @@ impl Daemon {
     /// A new connection.
     pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(*PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(*PATIENCE)).unwrap();
         stream
     }
 
@@ -356,7 +361,8 @@ impl Drop for Daemon {
             send_signal(self.child.id(), libc::SIGINT);
         }
         let start = Instant::now();
-        while start.elapsed() < PATIENCE && self.child.try_wait().is_ok_and(|ended| ended.is_none())
+        while start.elapsed() < *PATIENCE
+            && self.child.try_wait().is_ok_and(|ended| ended.is_none())
         {
             std::thread::sleep(Duration::from_millis(10));
         }

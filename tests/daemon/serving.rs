@@ -221,7 +221,7 @@ fn behind_a_socket(allow: &str) -> (TcpStream, std::process::Child, tempfile::Te
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     client
-        .set_read_timeout(Some(crate::harness::PATIENCE))
+        .set_read_timeout(Some(*crate::harness::PATIENCE))
         .unwrap();
     let (server, _) = listener.accept().unwrap();
     let child = distccd()
@@ -278,7 +278,7 @@ fn the_statistics_page_counts() {
     daemon.wait_for_summaries(3);
     let mut stream = TcpStream::connect(free).unwrap();
     stream
-        .set_read_timeout(Some(crate::harness::PATIENCE))
+        .set_read_timeout(Some(*crate::harness::PATIENCE))
         .unwrap();
     stream.write_all(b"GET /anything HTTP/1.0\r\n\r\n").unwrap();
     let page = String::from_utf8(read_to_close(&mut stream)).unwrap();

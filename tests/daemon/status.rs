@@ -44,7 +44,7 @@ fn request(source: &str) -> Request {
 /// The answer to a request line, head and body.
 fn get(address: SocketAddr, line: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(*PATIENCE)).unwrap();
     let text = format!("{line}\r\nHost: localhost\r\nAccept: text/html\r\n\r\n");
     stream.write_all(text.as_bytes()).unwrap();
     let answer = String::from_utf8(read_to_close(&mut stream)).unwrap();
