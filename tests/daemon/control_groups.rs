@@ -9,7 +9,8 @@ use std::process::Command;
 
 use crate::ending::unique;
 use crate::harness::{
-    Daemon, enter_group, is_sleeping, new_group, preprocessed, run, send_signal, wait_until,
+    Daemon, enter_group, is_sleeping, new_group, preprocessed, run, send_signal, short_lifetime,
+    wait_until,
 };
 use crate::probe::{Probed, VIEWS, View};
 
@@ -207,7 +208,7 @@ fn what_a_job_reads_from_the_disk_is_not_its_memory() {
 
 #[test]
 fn a_fork_bomb_ends_at_the_groups_limit() {
-    each(&["--job-lifetime", "2"], |_, probed| {
+    each(&["--job-lifetime", &short_lifetime()], |_, probed| {
         // Without namespaces, no other limit is as low.
         let said = probed.probe("processes 10000");
         assert_eq!(said, ["EAGAIN after few", "processes 10000: EAGAIN"]);

@@ -25,6 +25,11 @@ pub static PATIENCE: LazyLock<Duration> = LazyLock::new(|| {
     Duration::from_secs(seconds)
 });
 
+/// Seconds for a job that ends by its lifetime alone: what it does before takes a small part of them.
+pub fn short_lifetime() -> String {
+    (PATIENCE.as_secs() / 15).max(1).to_string()
+}
+
 /// Waits until something is so.
 pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
     let start = Instant::now();

@@ -2,7 +2,9 @@
 
 use std::process::Stdio;
 
-use crate::harness::{Daemon, distccd, is_sleeping, preprocessed, run, stderr, wait_until};
+use crate::harness::{
+    Daemon, distccd, is_sleeping, preprocessed, run, short_lifetime, stderr, wait_until,
+};
 use crate::probe::{Probed, VIEWS, View};
 
 /// A probe in each view with these options.
@@ -199,7 +201,7 @@ fn no_signal_and_no_limit_reaches_the_daemon() {
 fn fork_bombs_end_at_a_limit_and_leave_nothing() {
     // As another user than the daemons of other tests, whose processes would count, too, where there are no namespaces.
     each(
-        &["--job-lifetime", "2", "--user", "games"],
+        &["--job-lifetime", &short_lifetime(), "--user", "games"],
         |view, probed| {
             if view == View::Namespace {
                 let said = probed.probe("processes 10000");
