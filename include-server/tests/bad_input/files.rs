@@ -98,15 +98,27 @@ fn lines_of_text_without_end() {
 }
 
 #[test]
-fn directives_without_end() {
+fn conditions_without_end() {
     check_lines(&[
         ("#if ", "1 + ", "1\n#endif", false),
         ("#if ", "(", "1\n#endif", false),
         ("#if ", "!", "1\n#endif", false),
         ("#if ", "x", "\n#endif", true),
+    ]);
+}
+
+#[test]
+fn macros_without_end() {
+    check_lines(&[
         ("#define X ", "1 + ", "\n#if X 1\n#endif", false),
         ("#define X(", "a,", "b) 1", false),
         ("#define X(x) #x\n#include X(", "y ", ")", false),
+    ]);
+}
+
+#[test]
+fn other_directives_without_end() {
+    check_lines(&[
         ("#include \"", "x", "\"", false),
         ("#pragma ", "x ", "", true),
         ("#error ", "x ", "", false),
