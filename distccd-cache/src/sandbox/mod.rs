@@ -111,8 +111,7 @@ impl Sandbox {
             sandbox.missing.push("--sandbox=off".to_owned());
             return Ok(sandbox);
         }
-        let filter = trial::seccomp(Others::Hidden);
-        match filter.and_then(|filter| Ok([filter, trial::seccomp(Others::Seen)?])) {
+        match trial::seccomp() {
             Ok(filters) => sandbox.filters = Some(filters),
             Err(why) => sandbox.missing.push(format!("no seccomp: {why}")),
         }
@@ -164,10 +163,13 @@ impl Sandbox {
         if self.limits.is_empty() {
             return Confinement::default();
         }
-        let filters = self.filters.as_ref().map(|[hidden, seen]| (hidden, seen));
-        let (processes, filter) = match others {
-            Others::Hidden => (PROCESSES, filters.map(|(hidden, _)| hidden)),
-            Others::Seen => (SHARED_PROCESSES, filters.map(|(_, seen)| seen)),
+        let filter = |[hidden, seen]: &[Arc<Filter>; 2]| match others {
+            Others::Hidden => Arc::clone(hidden),
+            Others::Seen => Arc::clone(seen),
+        };
+        let processes = match others {
+            Others::Hidden => PROCESSES,
+            Others::Seen => SHARED_PROCESSES,
         };
         let mut limits = self.limits.clone();
         limits.push(Limit {
@@ -188,7 +190,7 @@ impl Sandbox {
                 abi,
                 rules: rules(),
             }),
-            filter: filter.cloned(),
+            filter: self.filters.as_ref().map(filter),
         }
     }
 

@@ -8,16 +8,19 @@ use super::said;
 use crate::child::{self, Launch, Stage};
 use crate::confinement::{Abi, Confinement, Filter, Others, Ruleset};
 
-/// The filter, if it can be laid on a process.
-pub(super) fn seccomp(others: Others) -> Result<Arc<Filter>, String> {
-    let filter = Filter::new(others).ok_or("there is no table for this kind of processor")?;
-    let filter = Arc::new(filter);
-    let confinement = Confinement {
-        filter: Some(Arc::clone(&filter)),
-        ..Confinement::default()
+/// The filters for hidden and for seen processes, if they can be laid on a process.
+pub(super) fn seccomp() -> Result<[Arc<Filter>; 2], String> {
+    let filter = |others| {
+        let filter = Filter::new(others).ok_or("there is no table for this kind of processor")?;
+        Ok::<_, &str>(Arc::new(filter))
     };
-    run(confinement)?;
-    Ok(filter)
+    let [hidden, seen] = [filter(Others::Hidden)?, filter(Others::Seen)?];
+    // This one refuses all that the other refuses.
+    run(Confinement {
+        filter: Some(Arc::clone(&seen)),
+        ..Confinement::default()
+    })?;
+    Ok([hidden, seen])
 }
 
 /// The version of Landlock, if rules can be laid on a process.
