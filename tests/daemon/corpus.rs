@@ -15,7 +15,7 @@ use protocol::tree_path::TreePath;
 use protocol::version::Version;
 
 use crate::bundles::{HEADER, Job, Said, file};
-use crate::harness::{Daemon, preprocessed, read_to_close, run, wait_until};
+use crate::harness::{Daemon, preprocessed, read_to_close, run, short_lifetime, wait_until};
 use crate::probe::{Probed, VIEWS, View};
 
 /// What the daemon opens for groves and the store.
@@ -582,14 +582,16 @@ fn nothing_gets_out_of_a_compiler() {
         return;
     }
     let attacks = INSIDE.map(|(name, script, bad)| (name, (script, bad)));
-    // As another user than the daemons of other tests, since a fork bomb fills the user's processes where there are no namespaces.
+    // As another user than the daemons of other tests, `sandbox` has the bomb of "games": a fork bomb fills the user's processes where there are no
+    // namespaces.
+    let lifetime = short_lifetime();
     let options = [
         "--job-lifetime",
-        "2",
+        &lifetime,
         "--job-memory",
         "300M",
         "--user",
-        "games",
+        "news",
     ];
     each_with(&options, &attacks, |target, _, name, (script, bad)| {
         let dir = target.secret.strip_suffix("/secret").unwrap();
