@@ -70,7 +70,6 @@ done
 unset "${!DISTCC@}" "${!INCLUDE_SERVER@}" MAKEFLAGS MAKELEVEL MFLAGS CFLAGS CXXFLAGS CPPFLAGS LDFLAGS CC CXX
 unset CPATH C_INCLUDE_PATH CPLUS_INCLUDE_PATH OBJC_INCLUDE_PATH GCC_EXEC_PREFIX COMPILER_PATH
 export LC_ALL=C TZ=UTC
-# Where it is set, a source with __DATE__ is rightly preprocessed at home: servers do not know it.
 unset SOURCE_DATE_EPOCH
 
 # --- the shim ----------------------------------------------------------------------------------------------------------

@@ -139,6 +139,38 @@ fn a_header_crosses_once() {
     assert!(up[3] < up[1], "the source is there, too: {up:?}");
 }
 
+/// A server's clock and time zone are its own: what shows in an object is this machine's.
+#[test]
+fn the_date_in_an_object_is_this_machines() {
+    let dir = scratch();
+    make_project(dir.path(), 0);
+    let text = "const char day[] = \"pumphouse \" __DATE__;\n";
+    write_tree(dir.path(), &[("src/s0.c", text)]);
+    let daemon = Daemon::start(Maker::Ours, dir.path(), &[]);
+    let house = House::new(dir.path(), &daemon);
+    let src = house.src();
+    // It is tomorrow here.
+    let zone = ("TZ", "AAA-24");
+    let local = || {
+        let words = words(0);
+        let mut command = Command::new(&words[0]);
+        run_ok(
+            command
+                .args(&words[1..])
+                .current_dir(&src)
+                .env(zone.0, zone.1),
+        );
+        taken(&src, 0)
+    };
+    let before = local();
+    let client = house.client.with(zone.0, zone.1);
+    client.compile(&src, &words(0));
+    let ours = taken(&src, 0);
+    // Midnight may have come between two of them.
+    assert!(ours == before || ours == local(), "it has another day");
+    assert_eq!(daemon.compiled(), 1);
+}
+
 /// A client may call its compiler by a name that the server does not have, as CHOST-gcc on another distribution. gcc looks
 /// for its own parts relative to its first word, so it must not see that name.
 #[test]

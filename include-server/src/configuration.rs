@@ -374,15 +374,6 @@ pub enum Forced {
     Include(OsString),
 }
 
-/// What to do about `__DATE__` and `__TIME__`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TimePolicy {
-    /// The value does not matter for where the compile runs (the time of compilation is whenever it happens).
-    Allow,
-    /// A mention declines: `SOURCE_DATE_EPOCH` is set here and would not be on the server.
-    Decline,
-}
-
 /// One compile's own part.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TranslationUnit {
@@ -394,6 +385,4 @@ pub struct TranslationUnit {
     pub command_macros: Vec<CommandMacro>,
     /// `-imacros` and `-include` in command-line order.
     pub forced: Vec<Forced>,
-    /// Whether a mention of `__DATE__` or `__TIME__` declines.
-    pub embeds_time: TimePolicy,
 }

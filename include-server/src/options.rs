@@ -21,7 +21,7 @@ use protocol::include_dialogue::Query;
 use crate::compiler::identity::{Identifier, Subject};
 use crate::compiler::{CompilerError, Compilers, Invocation, Kept, LocatedCompiler, Probe};
 use crate::configuration::{
-    CommandMacro, Configuration, Dialect, Forced, Language, TimePolicy, TranslationUnit,
+    CommandMacro, Configuration, Dialect, Forced, Language, TranslationUnit,
 };
 use crate::facts::Session;
 use crate::layout::SystemDirectories;
@@ -304,10 +304,6 @@ impl Options {
             source: os(source),
             command_macros: command_macros(&command),
             forced: forced(&command)?,
-            embeds_time: match environment.get("SOURCE_DATE_EPOCH") {
-                Some(value) if !value.is_empty() => TimePolicy::Decline,
-                _ => TimePolicy::Allow,
-            },
             cwd,
         };
         let warned_directories = warned_directories(&command, &prepared);

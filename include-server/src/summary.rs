@@ -16,9 +16,7 @@ use foldhash::fast::RandomState;
 use crate::atom::Atom;
 use crate::chain::{Chain, FoundFile, Origin, SearchKind};
 use crate::closure::Grounds;
-use crate::configuration::{
-    CompilerFamily, Configuration, Dialect, FeatureOracle, Language, TimePolicy,
-};
+use crate::configuration::{CompilerFamily, Configuration, Dialect, FeatureOracle, Language};
 use crate::macros::Block;
 
 /// Summaries of one file kept at most.
@@ -107,7 +105,6 @@ struct ScopeKey {
     dialect: Dialect,
     compiler: CompilerFamily,
     language: Language,
-    embeds_time: TimePolicy,
     prefix_maps: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -193,19 +190,13 @@ impl Summaries {
     }
 
     /// The number of a scope: summaries hold in the one they were made in.
-    pub fn scope(
-        &self,
-        configuration: &Configuration,
-        embeds_time: TimePolicy,
-        chain: &Arc<Chain>,
-    ) -> u32 {
+    pub fn scope(&self, configuration: &Configuration, chain: &Arc<Chain>) -> u32 {
         let key = ScopeKey {
             oracle: Arc::as_ptr(&configuration.oracle).cast::<()>() as usize,
             chain: Arc::as_ptr(chain) as usize,
             dialect: configuration.dialect,
             compiler: configuration.compiler,
             language: configuration.language,
-            embeds_time,
             prefix_maps: configuration.macro_prefix_maps.clone(),
         };
         if let Some(scope) = self.scopes.get(&key) {

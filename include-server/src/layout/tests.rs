@@ -7,7 +7,6 @@ use protocol::tree::{EntryContent, TreeEntry, decode_entries};
 
 use super::*;
 use crate::chain::{Hit, Origin};
-use crate::configuration::TimePolicy;
 use crate::facts::End;
 use crate::file_table::FileTable;
 
@@ -90,7 +89,6 @@ impl Tree {
             source: names[0].into(),
             command_macros: Vec::new(),
             forced: Vec::new(),
-            embeds_time: TimePolicy::Allow,
         };
         let system = SystemDirectories::new(&self.system);
         let layout = lay_out(&mut session, &unit, &closure, &system, &[])

@@ -9,7 +9,7 @@ use super::world::{Frame, World};
 use crate::atom::Atom;
 use crate::chain::{Origin, Resolved};
 use crate::condition;
-use crate::configuration::{CompilerFamily, LexingMode, TimePolicy};
+use crate::configuration::{CompilerFamily, LexingMode};
 use crate::decline::Decline;
 use crate::macros::{Definition, Expander, Fault, HeaderName, Rules};
 use crate::program::{
@@ -424,12 +424,9 @@ impl Scan<'_> {
         };
         match mention {
             Mention::Timestamp => return Err(time("__TIMESTAMP__")),
-            Mention::Date if self.tu.embeds_time == TimePolicy::Decline => {
-                return Err(time("__DATE__"));
-            }
-            Mention::Time if self.tu.embeds_time == TimePolicy::Decline => {
-                return Err(time("__TIME__"));
-            }
+            // Whose clock and time zone it is shows, and `SOURCE_DATE_EPOCH`, which stock's servers do not hear of.
+            Mention::Date => return Err(time("__DATE__")),
+            Mention::Time => return Err(time("__TIME__")),
             Mention::AssemblerInclude => {
                 return Err(self.unsupported(".incbin or .include of the assembler"));
             }

@@ -91,9 +91,7 @@ pub fn scan_in<'s>(
     workspace.budget = TOKEN_BUDGET;
     memo.begin(configuration);
     let world = World::new(session, tu, configuration, files, tables);
-    let scope = files
-        .summaries()
-        .scope(configuration, tu.embeds_time, &world.chain);
+    let scope = files.summaries().scope(configuration, &world.chain);
     let mut scan = Scan {
         tu,
         configuration,

@@ -3,12 +3,9 @@
 use std::os::unix::fs::MetadataExt;
 
 use include_server::closure::Closure;
-use include_server::configuration::TimePolicy;
 use include_server::decline::Decline;
-use include_server::file_table::FileTable;
-use include_server::scan::scan;
 
-use crate::support::{compiler, job, names, plain, plant, rule_names, scan_in, words};
+use crate::support::{compiler, names, plain, plant, rule_names, scan_in, words};
 
 /// Scans a fixture by gcc's rules; `None` when there is no gcc.
 fn outcome(command: &str, fixture: &str) -> Option<Result<Closure, Decline>> {
@@ -181,23 +178,12 @@ fn doubtful_values() {
 
 #[test]
 fn time_of_compilation() {
-    let Some(compiler) = compiler("gcc") else {
-        return;
-    };
-    let tree = plant("//- a.c\n#define BUILT __DATE__\n");
-    let mut job = job(&compiler, tree.path(), &words("a.c"));
-    assert!(scan(&job.unit, &job.configuration, &FileTable::new()).is_ok());
-    job.unit.embeds_time = TimePolicy::Decline;
-    let declined = scan(&job.unit, &job.configuration, &FileTable::new());
-    assert!(
-        matches!(
-            declined,
-            Err(Decline::Timestamp {
-                macro_name: "__DATE__",
-                ..
-            })
-        ),
-        "{declined:?}"
+    check_declined("a.c", "//- a.c\n#define BUILT __DATE__\n", &["__DATE__"]);
+    check_declined("a.c", "//- a.c\nconst char *s = __TIME__;\n", &["__TIME__"]);
+    check_declined("-DBUILT=__TIME__ a.c", "//- a.c\n", &["__TIME__"]);
+    check_accepted(
+        "a.c",
+        "//- a.c\n/* __DATE__ */ const char *s = \"__TIME__\";\n#if 0\n__DATE__\n#endif\n",
     );
 }
 

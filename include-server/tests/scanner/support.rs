@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use include_server::closure::Closure;
 use include_server::configuration::{
     CommandMacro, CompilerFamily, Configuration, Dialect, FeatureOracle, Forced, Language,
-    Question, TimePolicy, TranslationUnit,
+    Question, TranslationUnit,
 };
 use include_server::decline::Decline;
 use include_server::file_table::FileTable;
@@ -160,7 +160,6 @@ pub fn job(compiler: &Compiler, cwd: &Path, arguments: &[String]) -> Job {
         source: OsString::new(),
         command_macros: Vec::new(),
         forced: Vec::new(),
-        embeds_time: TimePolicy::Allow,
     };
     let mut flags: Vec<String> = Vec::new();
     let mut standard: Option<Vec<u8>> = None;

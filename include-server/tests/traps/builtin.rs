@@ -134,14 +134,10 @@ fn builtin_file_with_prefix_maps() {
 
 #[test]
 fn builtin_time_of_the_compilation() {
-    source(
-        BOTH,
-        "a.c",
-        "const char *s = __DATE__ __TIME__;\n#include \"yes.h\"\n",
-    )
-    .exact();
-    source(BOTH, "a.c", "const char *s = __TIMESTAMP__;\n").declined(&["__TIMESTAMP__", "a.c"]);
-    source(BOTH, "a.c", "#if 0\n__TIMESTAMP__\n#endif\n/* __TIMESTAMP__ */ const char *s = \"__TIMESTAMP__\";\n#include \"yes.h\"\n").exact();
+    for name in ["__DATE__", "__TIME__", "__TIMESTAMP__"] {
+        source(BOTH, "a.c", format!("const char *s = {name};\n")).declined(&[name, "a.c"]);
+        source(BOTH, "a.c", format!("#if 0\n{name}\n#endif\n/* {name} */ const char *s = \"{name}\";\n#include \"yes.h\"\n")).exact();
+    }
     let dated = source(BOTH, "a.c", "const char *s = __DATE__;\n");
     dated
         .environment("SOURCE_DATE_EPOCH", "1000000000")

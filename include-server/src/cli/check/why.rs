@@ -159,7 +159,7 @@ impl Reason {
             Decline::TooDeep { .. } => ("includes nest too deep", REPORT),
             Decline::Timestamp { .. } => (
                 "it uses __DATE__, __TIME__ or __TIMESTAMP__",
-                "__DATE__ and __TIME__ hinder only while SOURCE_DATE_EPOCH is set, which servers do not know.",
+                "Keep them to one small source: a server has another clock and time zone.",
             ),
             Decline::EqualOnceHeaders { .. } => (
                 "two headers with equal content, one of them read only once",
