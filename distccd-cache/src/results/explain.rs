@@ -2,21 +2,22 @@
 //! nothing is decided by it.
 
 use std::hash::{BuildHasher as _, Hash};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use foldhash::fast::FixedState;
 
 use super::key::{Ingredients, Input, What};
 
-/// Files that the remembered compiles may have together; some 16 bytes each. With more, all are forgotten.
-const KEPT: usize = 2 << 20;
+/// Bytes of memory for what is remembered; with more, all is forgotten.
+const KEPT: usize = 32 << 20;
 
 /// See the module's text.
 #[derive(Debug, Default)]
 pub(crate) struct Explanations {
     /// By working directory and source.
     last: DashMap<u64, Last, foldhash::fast::RandomState>,
-    inputs: std::sync::atomic::AtomicUsize,
+    bytes: AtomicUsize,
 }
 
 /// What the last compile of a source was made from, as hashes.
@@ -38,22 +39,21 @@ impl Explanations {
         inputs: &[Input<'_>],
     ) -> String {
         let now = Last::of(ingredients, inputs);
-        let count = now.inputs.len();
-        let counted = self
-            .inputs
-            .fetch_add(count, std::sync::atomic::Ordering::Relaxed);
-        if counted + count > KEPT {
+        let bytes = now.bytes();
+        if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > KEPT {
             self.last.clear();
-            self.inputs
-                .store(count, std::sync::atomic::Ordering::Relaxed);
+            self.bytes.store(bytes, Ordering::Relaxed);
         }
         let name = hash(&(ingredients.cwd, source));
         match self.last.insert(name, now) {
             None => "not compiled here before".to_owned(),
             Some(last) => {
-                let gone = last.inputs.len();
-                self.inputs
-                    .fetch_sub(gone.min(counted), std::sync::atomic::Ordering::Relaxed);
+                // It may have been counted before all was forgotten.
+                let gone = last.bytes();
+                let without = |bytes: usize| Some(bytes.saturating_sub(gone));
+                let _ = self
+                    .bytes
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, without);
                 last.difference(ingredients, inputs)
             }
         }
@@ -73,6 +73,11 @@ impl Last {
             inputs,
             own_headers: hash(&ingredients.own_headers),
         }
+    }
+
+    /// About how many bytes of memory this takes where it is remembered. A client may send a compile of no files and many words.
+    fn bytes(&self) -> usize {
+        size_of::<(u64, Self)>() + size_of_val(&self.words[..]) + size_of_val(&self.inputs[..])
     }
 
     fn difference(&self, now: &Ingredients<'_>, inputs: &[Input<'_>]) -> String {
@@ -146,44 +151,72 @@ mod tests {
     use protocol::identity::{Family, Identity};
     use std::ffi::OsStr;
 
+    fn explain(
+        explanations: &Explanations,
+        source: &str,
+        line: &str,
+        exact: u8,
+        files: &[(&str, u8)],
+    ) -> String {
+        let identity = Identity {
+            family: Family::Gcc,
+            banner: String::new(),
+            alike: [0; 32],
+            description: [0; 32],
+            exact: [exact; 32],
+        };
+        let digests: Vec<Digest> = files.iter().map(|(_, byte)| Digest([*byte; 32])).collect();
+        let inputs: Vec<Input<'_>> = files
+            .iter()
+            .zip(&digests)
+            .map(|((path, _), digest)| Input {
+                path: path.as_bytes(),
+                what: What::File(digest, 0),
+                name: None,
+            })
+            .collect();
+        let argv: Vec<Vec<u8>> = line
+            .split(' ')
+            .map(|word| word.as_bytes().to_vec())
+            .collect();
+        let ingredients = Ingredients {
+            door: Door::Bundle,
+            compiler: OsStr::new("gcc"),
+            identity: &identity,
+            program_path: OsStr::new(""),
+            environment: &[],
+            own_paths: true,
+            cwd: b"/p",
+            argv: &argv,
+            system_directories: &[],
+            own_headers: None,
+        };
+        explanations.of(source.as_bytes(), &ingredients, &inputs)
+    }
+
+    #[test]
+    fn memory_has_an_end() {
+        let words = "-DX ".repeat(KEPT / 800);
+        let explanations = Explanations::default();
+        let explain = |source: &str| explain(&explanations, source, &words, 1, &[]);
+        // Each takes more than a hundredth of what may be kept; the same one again takes its own place.
+        for _ in 0..150 {
+            explain("a.c");
+        }
+        explain("b.c");
+        assert_eq!(explain("a.c"), "the result has gone, or was not kept");
+        for number in 0..150 {
+            explain(&number.to_string());
+        }
+        assert!(explanations.last.len() < 100);
+        assert_eq!(explain("a.c"), "not compiled here before");
+    }
+
     #[test]
     fn what_is_different_is_named() {
         let explanations = Explanations::default();
         let explain = |line: &str, exact: u8, files: &[(&str, u8)]| {
-            let identity = Identity {
-                family: Family::Gcc,
-                banner: String::new(),
-                alike: [0; 32],
-                description: [0; 32],
-                exact: [exact; 32],
-            };
-            let digests: Vec<Digest> = files.iter().map(|(_, byte)| Digest([*byte; 32])).collect();
-            let inputs: Vec<Input<'_>> = files
-                .iter()
-                .zip(&digests)
-                .map(|((path, _), digest)| Input {
-                    path: path.as_bytes(),
-                    what: What::File(digest, 0),
-                    name: None,
-                })
-                .collect();
-            let argv: Vec<Vec<u8>> = line
-                .split(' ')
-                .map(|word| word.as_bytes().to_vec())
-                .collect();
-            let ingredients = Ingredients {
-                door: Door::Bundle,
-                compiler: OsStr::new("gcc"),
-                identity: &identity,
-                program_path: OsStr::new(""),
-                environment: &[],
-                own_paths: true,
-                cwd: b"/p",
-                argv: &argv,
-                system_directories: &[],
-                own_headers: None,
-            };
-            explanations.of(b"a.c", &ingredients, &inputs)
+            explain(&explanations, "a.c", line, exact, files)
         };
         let line = "gcc -O2 -c a.c";
         let files = [("/p/a.c", 1), ("/p/inc/b.h", 2)];
