@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """bench-results.py: real projects built again and again on a server that keeps results: what hits, what a hit costs, and whether it is right.
 
-  PROGRAMS=target/release scripts/bench-results.py [--elsewhere [--as USER]] [--ways ours,plain,pump,ccache] [--flags WORDS] [--units N] [NAME...]
+  PROGRAMS=target/release scripts/bench-results.py [--elsewhere [--as USER]] [--ways ours,plain,pump,ccache] [--flags WORDS] [--units N] [--direct] [NAME...]
 
 NAME is redis, sqlite3, fmtlib, abseil or linux-tiny (default: redis, fmtlib, linux-tiny). Each project is built locally once; then twice through each way (`second`:
 after all objects are gone and all sources touched), all ways on servers of their own. Every output is compared with the local build's.
@@ -11,6 +11,7 @@ after all objects are gone and all sources touched), all ways on servers of thei
 
 --elsewhere   builds a copy of the project in another directory, too, on the server that `ours` has filled; its truth is a local build there, and no output may
               name the first directory. With --as (wants root) that build is another user's
+--direct      no proxy that counts bytes stands before the server: it takes a millisecond of each job's time, more of large objects
   hits        jobs that the server answered with the result of an earlier compile (ccache: its own count), of all compiles
   client      CPU ms/TU of all that the build starts here; server: CPU ms/job of the daemon and its children outside the compiler
   wall        ms/TU, --jobs at a time; and of the jobs' own times, from start to end, the median
@@ -111,6 +112,8 @@ class Bench:
         server = None
         if not isinstance(way, Ccache):
             server = ways.Server(way, self.work, Loopback(), self.arguments.jobs)
+            if self.arguments.direct:
+                server.door = server.port
         state = os.path.join(self.work, f"client-{project.name}-{way.name.replace(' ', '-')}")
         try:
             for which in ("first", "second"):
@@ -148,7 +151,7 @@ class Bench:
                 print(f"bench-results: {project.name}, {way.name}, so far: {number} not kept: {reason}", file=sys.stderr)
         sent = max(1, units - at_home)
         row([
-            project.name, way.name, which, units, f"{hits}/{units - at_home}", f"{made.up / 1e3:.0f}",
+            project.name, way.name, which, units, f"{hits}/{units - at_home}", "" if self.arguments.direct else f"{made.up / 1e3:.0f}",
             f"{made.jobs_elapsed * 1e3 / units:.1f}; {statistics.median(made.walls) * 1e3:.1f}",
             f"{(made.elapsed - made.jobs_elapsed) * 1e3:.0f}",
             f"{made.client_cpu * 1e3 / units:.2f}", f"{made.server_cpu * 1e3 / sent:.2f} + {made.before_exec * 1e3 / sent:.2f}", f"{same}/{compared}",
@@ -186,6 +189,7 @@ def main():
     parser.add_argument("--flags", default="-O0", metavar="WORDS", help="go to the end of every compile but the kernel's")
     parser.add_argument("--jobs", type=int, default=4, metavar="N")
     parser.add_argument("--units", type=int, metavar="N", help="only N compiles of each project, spread over it")
+    parser.add_argument("--direct", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()
     programs = os.path.realpath(os.environ.get("PROGRAMS") or sys.exit("bench-results: PROGRAMS must name the directory of the programs"))

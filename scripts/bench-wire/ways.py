@@ -73,6 +73,8 @@ class Server:
         self.port, self.stats_port, self.proxied = 3632, 3633, 3640
         if not place.server:
             self.port, self.stats_port, self.proxied = free_ports(3)
+        # Where clients go.
+        self.door = self.proxied
         words = [way.daemon, "--daemon", "--no-detach", "--listen", "127.0.0.1", "--port", str(self.port)]
         words += ["--allow", "127.0.0.1", "--enable-tcp-insecure", "--jobs", str(jobs), "--log-file", self.log]
         words += ["--stats", "--stats-port", str(self.stats_port), *way.daemon_options(os.path.join(self.state, "store"))]
@@ -311,7 +313,7 @@ def build(way, project, state, place, jobs, server=None, user=None):
     environment |= way.environment(state)
     os.makedirs(f"{home}/.distcc", exist_ok=True)
     if server:
-        environment["DISTCC_HOSTS"] = f"{place.address}:{server.proxied}/{jobs}{way.host_options}"
+        environment["DISTCC_HOSTS"] = f"{place.address}:{server.door}/{jobs}{way.host_options}"
         before, cpu_before, exec_before = server.counted(), server.cpu_seconds(), server.before_exec()
     session = os.path.join(HERE, "session.py")
     # Another user may not run an interpreter that is in this one's home.
