@@ -23,6 +23,7 @@ import collections
 import os
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -111,9 +112,7 @@ class Bench:
     def measure(self, project, way, elsewhere):
         server = None
         if not isinstance(way, Ccache):
-            server = ways.Server(way, self.work, Loopback(), self.arguments.jobs)
-            if self.arguments.direct:
-                server.door = server.port
+            server = ways.Server(way, self.work, Loopback(), self.arguments.jobs, direct=self.arguments.direct)
         state = os.path.join(self.work, f"client-{project.name}-{way.name.replace(' ', '-')}")
         try:
             for which in ("first", "second"):
@@ -194,6 +193,8 @@ def main():
     arguments = parser.parse_args()
     programs = os.path.realpath(os.environ.get("PROGRAMS") or sys.exit("bench-results: PROGRAMS must name the directory of the programs"))
     makers = {"ours": lambda: ways.Ours(programs, None), "plain": lambda: StockPlain(programs), "pump": lambda: StockPump(programs), "ccache": Ccache}
+    # Ended by a signal it still stops its daemons and the build that runs.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench-results: ended"))
     work = tempfile.mkdtemp(prefix="pumphouse-results-")
     os.chmod(work, 0o755)
     bench = Bench(arguments, work, programs)

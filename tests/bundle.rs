@@ -95,8 +95,14 @@ impl House {
 
 /// Object and dependency file as the compiler here makes them; removed again.
 fn local(src: &Path, number: usize) -> [Vec<u8>; 2] {
+    local_with(src, number, &[])
+}
+
+fn local_with(src: &Path, number: usize, variables: &[(&str, &str)]) -> [Vec<u8>; 2] {
     let words = words(number);
-    run_ok(Command::new(&words[0]).args(&words[1..]).current_dir(src));
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).envs(variables.iter().copied());
+    run_ok(command.current_dir(src));
     taken(src, number)
 }
 
@@ -151,17 +157,7 @@ fn the_date_in_an_object_is_this_machines() {
     let src = house.src();
     // It is tomorrow here.
     let zone = ("TZ", "AAA-24");
-    let local = || {
-        let words = words(0);
-        let mut command = Command::new(&words[0]);
-        run_ok(
-            command
-                .args(&words[1..])
-                .current_dir(&src)
-                .env(zone.0, zone.1),
-        );
-        taken(&src, 0)
-    };
+    let local = || local_with(&src, 0, &[zone]);
     let before = local();
     let client = house.client.with(zone.0, zone.1);
     client.compile(&src, &words(0));

@@ -49,9 +49,10 @@ def process_cpu(pid):
 
 
 class Server:
-    """A daemon with an empty store behind a counting proxy. `foreign` names a directory whose files stand in place of the system's, for the daemon."""
+    """A daemon with an empty store behind a counting proxy; `direct` leaves the proxy out, and no bytes are counted. `foreign` names a directory whose files
+    stand in place of the system's, for the daemon."""
 
-    def __init__(self, way, work, place, jobs, foreign=None, follow=True):
+    def __init__(self, way, work, place, jobs, foreign=None, follow=True, direct=False):
         self.way, self.place, self.processes, self.cpu = way, place, [], {}
         self.state = os.path.join(work, f"server-{way.name.replace(' ', '-')}-{os.urandom(3).hex()}")
         # The daemon gives up root, and must be able to write here.
@@ -70,11 +71,11 @@ class Server:
             pass
         os.chmod(self.log, 0o666)
         # Namespaces have all ports; on loopback ask for free ones.
-        self.port, self.stats_port, self.proxied = 3632, 3633, 3640
+        self.port, self.stats_port, proxied = 3632, 3633, 3640
         if not place.server:
-            self.port, self.stats_port, self.proxied = free_ports(3)
+            self.port, self.stats_port, proxied = free_ports(3)
         # Where clients go.
-        self.door = self.proxied
+        self.door = self.port if direct else proxied
         words = [way.daemon, "--daemon", "--no-detach", "--listen", "127.0.0.1", "--port", str(self.port)]
         words += ["--allow", "127.0.0.1", "--enable-tcp-insecure", "--jobs", str(jobs), "--log-file", self.log]
         words += ["--stats", "--stats-port", str(self.stats_port), *way.daemon_options(os.path.join(self.state, "store"))]
@@ -84,11 +85,9 @@ class Server:
             os.mkdir(root)
             words = ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", FOREIGN, "sh", foreign, root, *words]
         self.daemon = self.start([*place.server, *words], environment)
-        words = [sys.executable, os.path.join(HERE, "proxy.py"), place.address, str(self.proxied), str(self.port), self.bytes]
-        proxy = self.start([*place.server, *words], clean_environment(), stdout=subprocess.PIPE)
-        wait_until(lambda: proxy.poll() is not None or self.listening(), f"{way.daemon} does not listen; see {self.log}")
-        if proxy.stdout.readline() != b"ready\n":
-            sys.exit("bench-wire: the counting proxy did not start")
+        wait_until(self.listening, f"{way.daemon} does not listen; see {self.log}")
+        if not direct:
+            self.start_proxy()
         self.exec_log = self.follow(work) if follow else None
         self.watching = threading.Event()
         self.watcher = threading.Thread(target=self.watch, daemon=True)
@@ -98,6 +97,12 @@ class Server:
         process = subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, **more)
         self.processes.append(process)
         return process
+
+    def start_proxy(self):
+        words = [sys.executable, os.path.join(HERE, "proxy.py"), self.place.address, str(self.door), str(self.port), self.bytes]
+        proxy = self.start([*self.place.server, *words], clean_environment(), stdout=subprocess.PIPE)
+        if proxy.stdout.readline() != b"ready\n":
+            sys.exit("bench-wire: the counting proxy did not start")
 
     def follow(self, work):
         """Starts before-exec; returns the file that it writes."""

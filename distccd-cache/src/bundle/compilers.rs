@@ -51,12 +51,19 @@ pub(super) fn find(
     found.dedup();
     Err(Failure::Refused(Refusal {
         kind: RefusalKind::Compiler,
-        text: format!(
-            "the client compiles with {}, this server has {}",
-            wanted.banner,
-            found.join("; ")
-        ),
+        text: difference(&wanted.banner, &found),
     }))
+}
+
+/// Says that none of the compilers found here is the client's; each by its banner, or why it has none.
+fn difference(wanted: &str, found: &[String]) -> String {
+    let here = found.join("; ");
+    let why = match found.iter().any(|here| here == wanted) {
+        // Two equal names would tell nobody what to do.
+        true => ", whose programs or built-in settings are others",
+        false => "",
+    };
+    format!("the client compiles with {wanted}, this server has {here}{why}")
 }
 
 /// Names under which the client's compiler may be here: as the client calls it, as its include server knows it, and plainly (`gcc` for
@@ -96,4 +103,21 @@ pub(crate) fn identify(
     };
     let identity = shelf.identities.identity(&question);
     identity.map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compilers_of_one_name_are_told_apart() {
+        let said = |found: &[&str]| {
+            let found: Vec<String> = found.iter().map(|text| (*text).to_owned()).collect();
+            difference("gcc 12", &found)
+        };
+        let other = "the client compiles with gcc 12, this server has gcc 13; clang 14";
+        assert_eq!(said(&["gcc 13", "clang 14"]), other);
+        let same = "the client compiles with gcc 12, this server has gcc 12, whose programs or built-in settings are others";
+        assert_eq!(said(&["gcc 12"]), same);
+    }
 }

@@ -3,15 +3,14 @@
 use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use dashmap::DashMap;
 use protocol::bundle::digest::Digest;
 
+use super::memory::{Memory, Remembered};
 use super::mentions::Mentions;
 use super::probes::Probes;
 
-/// Bytes of memory for what is remembered, some 300 for each content; with more, all is forgotten.
+/// Bytes of memory for what is remembered, some 300 for each content; with more, all is forgotten. What one content looks for may be as much as the content.
 const KEPT: usize = 96 << 20;
 
 /// What is known of one content.
@@ -30,8 +29,9 @@ impl Content {
             probes: Probes::of(&text),
         }
     }
+}
 
-    /// About how many bytes of memory this takes where it is remembered.
+impl Remembered for Content {
     fn bytes(&self) -> usize {
         size_of::<Digest>() + size_of::<Mentions>() + self.probes.bytes()
     }
@@ -40,8 +40,7 @@ impl Content {
 /// See the module's text.
 #[derive(Debug, Default)]
 pub(crate) struct Contents {
-    known: DashMap<Digest, Arc<Content>, foldhash::fast::RandomState>,
-    bytes: AtomicUsize,
+    known: Memory<Digest, Arc<Content>, KEPT>,
 }
 
 impl Contents {
@@ -52,18 +51,12 @@ impl Contents {
         content: impl FnOnce() -> io::Result<Option<Vec<u8>>>,
     ) -> io::Result<Option<Arc<Content>>> {
         if let Some(known) = self.known.get(digest) {
-            return Ok(Some(Arc::clone(&known)));
+            return Ok(Some(known));
         }
         let Some(content) = content()? else {
             return Ok(None);
         };
         let found = Arc::new(Content::of(&content));
-        // What one content looks for may be as much as the content.
-        let bytes = found.bytes();
-        if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > KEPT {
-            self.known.clear();
-            self.bytes.store(bytes, Ordering::Relaxed);
-        }
         self.known.insert(*digest, Arc::clone(&found));
         Ok(Some(found))
     }
@@ -133,8 +126,8 @@ mod tests {
             let read = known.of(&Digest([name; 32]), || Ok(Some(text.into_bytes())));
             assert_eq!(read.unwrap().unwrap().probes.included.written.len(), 5000);
         }
-        let kept = known.known.iter().map(|content| content.bytes());
-        assert!((1 << 20..=KEPT).contains(&kept.sum()));
+        let kept = known.known.sizes().iter().sum();
+        assert!((1 << 20..=KEPT).contains(&kept));
     }
 
     #[test]

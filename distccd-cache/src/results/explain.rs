@@ -2,12 +2,11 @@
 //! nothing is decided by it.
 
 use std::hash::{BuildHasher as _, Hash};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use dashmap::DashMap;
 use foldhash::fast::FixedState;
 
 use super::key::{Ingredients, Input, What};
+use super::memory::{Memory, Remembered};
 
 /// Bytes of memory for what is remembered; with more, all is forgotten.
 const KEPT: usize = 32 << 20;
@@ -16,8 +15,7 @@ const KEPT: usize = 32 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Explanations {
     /// By working directory and source.
-    last: DashMap<u64, Last, foldhash::fast::RandomState>,
-    bytes: AtomicUsize,
+    last: Memory<u64, Last, KEPT>,
 }
 
 /// What the last compile of a source was made from, as hashes.
@@ -39,23 +37,10 @@ impl Explanations {
         inputs: &[Input<'_>],
     ) -> String {
         let now = Last::of(ingredients, inputs);
-        let bytes = now.bytes();
-        if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > KEPT {
-            self.last.clear();
-            self.bytes.store(bytes, Ordering::Relaxed);
-        }
         let name = hash(&(ingredients.cwd, source));
         match self.last.insert(name, now) {
             None => "not compiled here before".to_owned(),
-            Some(last) => {
-                // It may have been counted before all was forgotten.
-                let gone = last.bytes();
-                let without = |bytes: usize| Some(bytes.saturating_sub(gone));
-                let _ = self
-                    .bytes
-                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, without);
-                last.difference(ingredients, inputs)
-            }
+            Some(last) => last.difference(ingredients, inputs),
         }
     }
 }
@@ -73,11 +58,6 @@ impl Last {
             inputs,
             own_headers: hash(&ingredients.own_headers),
         }
-    }
-
-    /// About how many bytes of memory this takes where it is remembered. A client may send a compile of no files and many words.
-    fn bytes(&self) -> usize {
-        size_of::<(u64, Self)>() + size_of_val(&self.words[..]) + size_of_val(&self.inputs[..])
     }
 
     fn difference(&self, now: &Ingredients<'_>, inputs: &[Input<'_>]) -> String {
@@ -124,6 +104,13 @@ impl Last {
             }
             (None, None) => "the result has gone, or was not kept".to_owned(),
         }
+    }
+}
+
+impl Remembered for Last {
+    /// A client may send a compile of no files and many words.
+    fn bytes(&self) -> usize {
+        size_of::<(u64, Self)>() + size_of_val(&self.words[..]) + size_of_val(&self.inputs[..])
     }
 }
 
@@ -208,7 +195,7 @@ mod tests {
         for number in 0..150 {
             explain(&number.to_string());
         }
-        assert!(explanations.last.len() < 100);
+        assert!(explanations.last.sizes().len() < 100);
         assert_eq!(explain("a.c"), "not compiled here before");
     }
 

@@ -8,6 +8,9 @@ mod bundle;
 mod plan;
 mod request;
 
+// What is kept in memory, within bounds.
+mod memory;
+
 // What files a request that came before consists of.
 mod sent;
 

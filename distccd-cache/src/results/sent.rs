@@ -2,13 +2,12 @@
 //! bytes. Hashing those in one go takes a fraction of the time that some hundred small files take, and they need not even be told apart. Owns that memory.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use dashmap::DashMap;
 use protocol::bundle::digest::Digest;
 use protocol::request::{Input, Request};
 use protocol::tree::EntryContent;
 
+use super::memory::{Memory, Remembered};
 use super::plan::Placed;
 
 /// Bytes of memory for what is remembered, some 300 for each request; with more, all is forgotten.
@@ -22,8 +21,7 @@ pub(crate) struct Known {
     pub(crate) meetings: Vec<Vec<u8>>,
 }
 
-impl Known {
-    /// About how many bytes of memory this takes where it is remembered.
+impl Remembered for Known {
     fn bytes(&self) -> usize {
         let meetings = self.meetings.iter();
         let meetings: usize = meetings.map(|path| size_of_val(path) + path.len()).sum();
@@ -34,8 +32,7 @@ impl Known {
 /// See the module's text.
 #[derive(Debug, Default)]
 pub(crate) struct SentBefore {
-    known: DashMap<Digest, Arc<Known>, foldhash::fast::RandomState>,
-    bytes: AtomicUsize,
+    known: Memory<Digest, Arc<Known>, KEPT>,
 }
 
 impl SentBefore {
@@ -49,14 +46,9 @@ impl SentBefore {
         look: impl FnOnce() -> Result<Known, E>,
     ) -> Result<Arc<Known>, E> {
         if let Some(known) = self.known.get(whole) {
-            return Ok(Arc::clone(&known));
+            return Ok(known);
         }
         let known = Arc::new(look()?);
-        let bytes = known.bytes();
-        if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > KEPT {
-            self.known.clear();
-            self.bytes.store(bytes, Ordering::Relaxed);
-        }
         self.known.insert(*whole, Arc::clone(&known));
         Ok(known)
     }
@@ -113,7 +105,7 @@ mod tests {
                 .known(&Digest([name; 32]), || Ok::<_, ()>(known(&path)))
                 .unwrap();
         }
-        let kept = before.known.iter().map(|known| known.bytes());
-        assert!((1..=KEPT).contains(&kept.sum()));
+        let kept = before.known.sizes().iter().sum();
+        assert!((1..=KEPT).contains(&kept));
     }
 }

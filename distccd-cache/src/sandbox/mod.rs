@@ -163,18 +163,17 @@ impl Sandbox {
         if self.limits.is_empty() {
             return Confinement::default();
         }
-        let filter = |[hidden, seen]: &[Arc<Filter>; 2]| match others {
-            Others::Hidden => Arc::clone(hidden),
-            Others::Seen => Arc::clone(seen),
-        };
-        let processes = match others {
-            Others::Hidden => PROCESSES,
-            Others::Seen => SHARED_PROCESSES,
+        let (filter, most) = match others {
+            Others::Hidden => (self.filters.as_ref().map(|[hidden, _]| hidden), PROCESSES),
+            Others::Seen => (
+                self.filters.as_ref().map(|[_, seen]| seen),
+                SHARED_PROCESSES,
+            ),
         };
         let mut limits = self.limits.clone();
         limits.push(Limit {
             resource: Resource::Processes,
-            most: processes,
+            most,
         });
         let group = |cgroups: &Cgroups| match cgroups.of_job(self.memory, PROCESSES) {
             Ok(group) => Some(Arc::new(group)),
@@ -190,7 +189,7 @@ impl Sandbox {
                 abi,
                 rules: rules(),
             }),
-            filter: self.filters.as_ref().map(filter),
+            filter: filter.cloned(),
         }
     }
 
