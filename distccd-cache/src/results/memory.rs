@@ -1,6 +1,5 @@
 //! A memory for what is found out again when it is not there. Owns the bound on its bytes: with more, all is forgotten.
 
-use std::borrow::Borrow;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -53,10 +52,8 @@ impl<K: Eq + Hash, V: Remembered, const MOST: usize> Memory<K, V, MOST> {
     }
 
     /// The value of a key.
-    pub(super) fn get<Q>(&self, key: &Q) -> Option<V>
+    pub(super) fn get(&self, key: &K) -> Option<V>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
         V: Clone,
     {
         self.held.get(key).map(|held| V::clone(&held))
@@ -88,11 +85,11 @@ mod tests {
         let insert = |key, bytes| memory.insert(key, Arc::new(Taking(bytes)));
         assert_eq!(insert("a", 4), None);
         assert_eq!(insert("b", 6), None);
-        assert_eq!(memory.get("a").as_deref(), Some(&Taking(4)));
+        assert_eq!(memory.get(&"a").as_deref(), Some(&Taking(4)));
         // One more byte, and the new one alone is kept, as large as it may be.
         assert_eq!(insert("c", 70), None);
         assert_eq!(memory.sizes(), [70]);
-        assert_eq!(memory.get("a"), None);
+        assert_eq!(memory.get(&"a"), None);
         assert_eq!(insert("a", 10), None);
         assert_eq!(memory.sizes(), [10]);
     }
