@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """bench-results.py: real projects built again and again on a server that keeps results: what hits, what a hit costs, and whether it is right.
 
-  PROGRAMS=target/release scripts/bench-results.py [--elsewhere [--as USER]] [--ways ours,plain,pump,ccache] [--flags WORDS] [--units N] [--direct] [NAME...]
+  PROGRAMS=target/release scripts/bench-results.py [--elsewhere [--as USER]] [--ways ours,plain,pump,ccache] [--flags WORDS] [--units N] [--jobs N] [--first-jobs N] [--direct] [NAME...]
 
 NAME is redis, sqlite3, fmtlib, abseil or linux-tiny (default: redis, fmtlib, linux-tiny). Each project is built locally once; then twice through each way (`second`:
 after all objects are gone and all sources touched), all ways on servers of their own. Every output is compared with the local build's.
@@ -11,6 +11,7 @@ after all objects are gone and all sources touched), all ways on servers of thei
 
 --elsewhere   builds a copy of the project in another directory, too, on the server that `ours` has filled; its truth is a local build there, and no output may
               name the first directory. With --as (wants root) that build is another user's
+--jobs N      compiles at a time in the builds that must hit (4); --first-jobs N in all others, which take the time (as --jobs)
 --direct      no proxy that counts bytes stands before the server: it takes a millisecond of each job's time, more of large objects
   hits        jobs that the server answered with the result of an earlier compile (ccache: its own count), of all compiles
   client      CPU ms/TU of all that the build starts here; server: CPU ms/job of the daemon and its children outside the compiler
@@ -105,14 +106,15 @@ class Bench:
         with open(mark, "w"):
             pass
         state = os.path.join(self.work, f"client-{project.name}-local")
-        made = ways.build(ways.Local(), project, state, Loopback(), self.arguments.jobs)
+        made = ways.build(ways.Local(), project, state, Loopback(), self.arguments.first_jobs)
         project.built_locally(made.jobs)
         project.keep_outputs(mark)
 
     def measure(self, project, way, elsewhere):
         server = None
         if not isinstance(way, Ccache):
-            server = ways.Server(way, self.work, Loopback(), self.arguments.jobs, direct=self.arguments.direct)
+            jobs = max(self.arguments.jobs, self.arguments.first_jobs)
+            server = ways.Server(way, self.work, Loopback(), jobs, direct=self.arguments.direct)
         state = os.path.join(self.work, f"client-{project.name}-{way.name.replace(' ', '-')}")
         try:
             for which in ("first", "second"):
@@ -131,7 +133,8 @@ class Bench:
         before = count()
         if user:
             subprocess.run(["chown", "-R", user, project.place], check=True)
-        made = ways.build(way, project, state, Loopback(), self.arguments.jobs, server, user)
+        jobs = self.arguments.jobs if must_hit else self.arguments.first_jobs
+        made = ways.build(way, project, state, Loopback(), jobs, server, user)
         hits, units = count() - before, len(project.commands)
         whole = isinstance(way, ways.Ours)
         same, compared, wrong = project.wrong(objects_only=not whole)
@@ -187,10 +190,12 @@ def main():
     parser.add_argument("--ways", default="ours,plain,pump,ccache", metavar="WAYS")
     parser.add_argument("--flags", default="-O0", metavar="WORDS", help="go to the end of every compile but the kernel's")
     parser.add_argument("--jobs", type=int, default=4, metavar="N")
+    parser.add_argument("--first-jobs", type=int, metavar="N", help=argparse.SUPPRESS)
     parser.add_argument("--units", type=int, metavar="N", help="only N compiles of each project, spread over it")
     parser.add_argument("--direct", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()
+    arguments.first_jobs = arguments.first_jobs or arguments.jobs
     programs = os.path.realpath(os.environ.get("PROGRAMS") or sys.exit("bench-results: PROGRAMS must name the directory of the programs"))
     makers = {"ours": lambda: ways.Ours(programs, None), "plain": lambda: StockPlain(programs), "pump": lambda: StockPump(programs), "ccache": Ccache}
     # Ended by a signal it still stops its daemons and the build that runs.
