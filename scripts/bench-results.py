@@ -12,7 +12,7 @@ after all objects are gone and all sources touched), all ways on servers of thei
 --elsewhere   builds a copy of the project in another directory, too, on the server that `ours` has filled; its truth is a local build there, and no output may
               name the first directory. With --as (wants root) that build is another user's
 --jobs N      compiles at a time in the builds that must hit (4); --first-jobs N in all others, which take the time (as --jobs)
---direct      no proxy that counts bytes stands before the server: it takes a millisecond of each job's time, more of large objects
+--direct      no proxy that counts bytes stands before the server: it takes a millisecond of each job's time, more of large objects. For `ours` and `ccache`
   hits        jobs that the server answered with the result of an earlier compile (ccache: its own count), of all compiles
   client      CPU ms/TU of all that the build starts here; server: CPU ms/job of the daemon and its children outside the compiler
   wall        ms/TU, --jobs at a time; and of the jobs' own times, from start to end, the median
@@ -196,6 +196,8 @@ def main():
     parser.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()
     arguments.first_jobs = arguments.first_jobs or arguments.jobs
+    if arguments.direct and set(arguments.ways.split(",")) & {"plain", "pump"}:
+        sys.exit("bench-results: with --direct nobody counts what stock's clients do: --ways ours,ccache")
     programs = os.path.realpath(os.environ.get("PROGRAMS") or sys.exit("bench-results: PROGRAMS must name the directory of the programs"))
     makers = {"ours": lambda: ways.Ours(programs, None), "plain": lambda: StockPlain(programs), "pump": lambda: StockPump(programs), "ccache": Ccache}
     # Ended by a signal it still stops its daemons and the build that runs.
