@@ -4,8 +4,11 @@
 //! prefix for it, and a repository of five packages: three that Debian has sources of, and two of our own that change
 //! headers while they are compiled. As root all of Portage's namespaces are on, and packages are built as `nobody`.
 
+#[path = "../pump-client/tests/client/heeding.rs"]
+mod heeding;
 mod support;
 
+use heeding::heeding;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -336,7 +339,7 @@ fn a_build_that_is_interrupted_leaves_nothing_running() {
         let before = daemon.compiled();
         let mut command = prefix.ebuild("waits", &["clean", "compile"]);
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        command.process_group(0);
+        heeding(&mut command, libc::SIGINT).process_group(0);
         let mut child = command.spawn().unwrap();
         wait_until("the compile is done", || daemon.compiled() > before);
         assert_eq!(sessions(), 1);

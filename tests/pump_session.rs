@@ -1,6 +1,9 @@
 //! `pump` with real processes. The other programs are stand-ins: a fake include server that is this very
 //! test program, and a `distcc` and `distccd` that write down how they were called.
 
+#[path = "../pump-client/tests/client/heeding.rs"]
+mod heeding;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
@@ -10,6 +13,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
+
+use heeding::heeding;
 
 /// How long something may take that happens soon. Nothing is measured by it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -412,9 +417,8 @@ fn signals_end_the_command_and_leave_nothing() {
     ] {
         let _ = fs::remove_file(house.path("home/started"));
         let script = "echo x > $HOME/started; exec sleep 600";
-        let mut child = house
-            .pump(&["sh", "-c", script])
-            .stderr(Stdio::null())
+        let mut command = house.pump(&["sh", "-c", script]);
+        let mut child = heeding(command.stderr(Stdio::null()), signal)
             .spawn()
             .expect("it runs");
         wait_until("the command runs", || !house.said("started").is_empty());

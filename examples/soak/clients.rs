@@ -93,7 +93,8 @@ impl Workshop {
         if is_pump {
             command.envs(&self.session);
         }
-        self.clean(&mut command);
+        // What is killed leaves its temporary files.
+        self.clean(&mut command).env("TMPDIR", own);
         match maker {
             Maker::Ours => command.env("DISTCC_BACKOFF_PERIOD", "0"),
             // Without a pause it would try a host that hangs up for ever. A place of its own, so that others do not pause with it.

@@ -1,11 +1,12 @@
 //! Remote failures that may be the server's own, jobs that end by a signal, and places that cannot be written.
 
+use crate::heeding::heeding;
 use crate::support::{Desk, FakeServer, Outcome, PATIENCE, read_request};
 use protocol::reply::Reply;
 use protocol::version::Version;
 use protocol::wait_status::WaitStatus;
 use std::io::Write;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::sync::mpsc::channel;
 
 fn failing(status: WaitStatus, stderr: &'static str) -> FakeServer {
@@ -108,15 +109,7 @@ fn signals_leave_nothing_behind() {
         });
         let desk = Desk::with_hosts(&server.host("")).source("a.c", "int x = 1;\n");
         let mut command = desk.distcc_command("gcc -c a.c");
-        // Whoever runs the tests may ignore it: nohup, a shell's background.
-        // SAFETY: what runs before exec makes one system call, which has no memory effects.
-        unsafe {
-            command.pre_exec(move || {
-                libc::signal(signal, libc::SIG_DFL);
-                Ok(())
-            });
-        }
-        let mut client = command.spawn().unwrap();
+        let mut client = heeding(&mut command, signal).spawn().unwrap();
         let stream = waiting.recv_timeout(PATIENCE).unwrap();
         // SAFETY: kill has no memory effects; the child is ours and not reaped.
         unsafe { libc::kill(i32::try_from(client.id()).unwrap(), signal) };
