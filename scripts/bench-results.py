@@ -4,7 +4,8 @@
   PROGRAMS=target/release scripts/bench-results.py [--elsewhere [--as USER]] [--ways ours,plain,pump,ccache] [--flags WORDS] [--units N] [--jobs N] [--first-jobs N] [--direct] [NAME...]
 
 NAME is redis, sqlite3, fmtlib, abseil or linux-tiny (default: redis, fmtlib, linux-tiny). Each project is built locally once; then twice through each way (`second`:
-after all objects are gone and all sources touched), all ways on servers of their own. Every output is compared with the local build's.
+after all objects are gone and all sources touched), all ways on servers of their own. Every output is compared with the local build's, and the second build's
+objects with the first one's.
 
   ours    our client in the bundle dialect        plain   stock's client, which preprocesses at home, to our server
   pump    stock's client in pump mode, with our include server, to our server        ccache  Debian's ccache, no server at all
@@ -117,8 +118,12 @@ class Bench:
             server = ways.Server(way, self.work, Loopback(), jobs, direct=self.arguments.direct)
         state = os.path.join(self.work, f"client-{project.name}-{way.name.replace(' ', '-')}")
         try:
-            for which in ("first", "second"):
-                self.once(project, way, which, server, state, must_hit=which == "second")
+            self.once(project, way, "first", server, state, must_hit=False)
+            first = project.objects()
+            self.once(project, way, "second", server, state, must_hit=True)
+            others = [path for path, digest in project.objects().items() if first.get(path) != digest]
+            if others or len(first) != len(project.objects()):
+                self.fail(f"{project.name}, {way.name}, second build: {len(others)} objects are not the first build's")
             if elsewhere and isinstance(way, ways.Ours):
                 self.once(elsewhere, way, "elsewhere", server, state + "-elsewhere", must_hit=False, user=self.arguments.user)
                 self.look_for(project.place, elsewhere)

@@ -78,6 +78,10 @@ class Project:
         wrong = [path for path in names if not os.path.exists(path) or digest(path) != self.outputs[path]]
         return len(names) - len(wrong), len(names), wrong
 
+    def objects(self):
+        """The objects that are there, with their contents' digests."""
+        return {path: digest(path) for path in self.outputs if path.endswith((".o", ".lo")) and os.path.exists(path)}
+
 
 def output(command):
     words = command["arguments"]
