@@ -121,9 +121,9 @@ class Bench:
             self.once(project, way, "first", server, state, must_hit=False)
             first = project.objects()
             self.once(project, way, "second", server, state, must_hit=True)
-            others = [path for path, digest in project.objects().items() if first.get(path) != digest]
-            if others or len(first) != len(project.objects()):
-                self.fail(f"{project.name}, {way.name}, second build: {len(others)} objects are not the first build's")
+            second = project.objects()
+            if others := [path for path in first if second.get(path) != first[path]]:
+                self.fail(f"{project.name}, {way.name}, second build: {len(others)} objects are not the first build's, such as {others[0]}")
             if elsewhere and isinstance(way, ways.Ours):
                 self.once(elsewhere, way, "elsewhere", server, state + "-elsewhere", must_hit=False, user=self.arguments.user)
                 self.look_for(project.place, elsewhere)
