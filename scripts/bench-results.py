@@ -25,7 +25,6 @@ import collections
 import os
 import re
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -205,8 +204,7 @@ def main():
         sys.exit("bench-results: with --direct nobody counts what stock's clients do: --ways ours,ccache")
     programs = os.path.realpath(os.environ.get("PROGRAMS") or sys.exit("bench-results: PROGRAMS must name the directory of the programs"))
     makers = {"ours": lambda: ways.Ours(programs, None), "plain": lambda: StockPlain(programs), "pump": lambda: StockPump(programs), "ccache": Ccache}
-    # Ended by a signal it still stops its daemons and the build that runs.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench-results: ended"))
+    ways.stop_when_ended("bench-results")
     work = tempfile.mkdtemp(prefix="pumphouse-results-")
     os.chmod(work, 0o755)
     bench = Bench(arguments, work, programs)

@@ -34,7 +34,6 @@ import argparse
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -177,8 +176,7 @@ def main():
     }
     if unknown := set(arguments.ways.split(",")) - set(makers):
         sys.exit(f"bench-wire: no way {', '.join(sorted(unknown))}; there are {', '.join(makers)}")
-    # Ended by a signal it still stops its daemons.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench-wire: ended"))
+    ways.stop_when_ended("bench-wire")
     work = tempfile.mkdtemp(prefix="pumphouse-wire-")
     os.chmod(work, 0o755)
     bench = None

@@ -74,13 +74,17 @@ class Project:
 
     def wrong(self, objects_only):
         """(outputs that are as a local build's, outputs compared, names of the others)."""
-        names = [path for path in self.outputs if not objects_only or path.endswith((".o", ".lo"))]
+        names = [path for path in self.outputs if not objects_only or is_object(path)]
         wrong = [path for path in names if not os.path.exists(path) or digest(path) != self.outputs[path]]
         return len(names) - len(wrong), len(names), wrong
 
     def objects(self):
         """The objects that are there, with their contents' digests."""
-        return {path: digest(path) for path in self.outputs if path.endswith((".o", ".lo")) and os.path.exists(path)}
+        return {path: digest(path) for path in self.outputs if is_object(path) and os.path.exists(path)}
+
+
+def is_object(path):
+    return path.endswith((".o", ".lo"))
 
 
 def output(command):

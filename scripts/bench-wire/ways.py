@@ -34,6 +34,11 @@ cd "$root" && pivot_root . . && umount -l . && exec "$@"
 """
 
 
+def stop_when_ended(name):
+    """Ended by a signal, a benchmark still stops its daemons and the build that runs."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(f"{name}: ended"))
+
+
 def clean_environment():
     kept = {name: value for name, value in os.environ.items() if not UNWANTED.fullmatch(name)}
     return {**kept, "LC_ALL": "C", "TZ": "UTC"}
